@@ -1,0 +1,1 @@
+"""The workshop: specs, assignment, runs, analysis and reports."""

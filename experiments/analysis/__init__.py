@@ -1,0 +1,1 @@
+"""Pure mathematics on aggregates: no files, no torch, no SimPy, and nothing else of ours."""

@@ -1,0 +1,176 @@
+"""The decision rule: SHIP, EXTEND or DO NOT SHIP, computed and never typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis.lifts import Lift
+from experiments.analysis.verdicts import SRM_ALPHA, holm, non_inferiority
+
+SHIP, EXTEND, DO_NOT_SHIP = "SHIP", "EXTEND", "DO NOT SHIP"
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """One arm against one margin. verdict: PASS, UNCLEAR or FAIL. lower: one-sided bound of the lift."""
+
+    metric: str
+    margin: float
+    lift: float
+    lower: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """What to do with one arm, and why."""
+
+    arm: str
+    verdict: str
+    gains: tuple[str, ...]
+    losses: tuple[str, ...]
+    guardrails: tuple[Guardrail, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with the experiment. arm: which to ship, if any."""
+
+    verdict: str
+    arm: str | None
+    sentence: str
+    arms: tuple[ArmVerdict, ...]
+    srm_p_value: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; a number that is not there is null."""
+        return {
+            "verdict": self.verdict,
+            "arm": self.arm,
+            "sentence": self.sentence,
+            "srm_p_value": _number(self.srm_p_value),
+            "arms": [
+                {
+                    "arm": a.arm,
+                    "verdict": a.verdict,
+                    "gains": list(a.gains),
+                    "losses": list(a.losses),
+                    "reason": a.reason,
+                    "guardrails": [
+                        {
+                            "metric": g.metric,
+                            "margin": g.margin,
+                            "lift": _number(g.lift),
+                            "lower": _number(g.lower),
+                            "verdict": g.verdict,
+                        }
+                        for g in a.guardrails
+                    ],
+                }
+                for a in self.arms
+            ],
+        }
+
+
+def decide(
+    lifts: Sequence[Lift], goals: Sequence[str], margins: Mapping[str, float], srm_p_value: float, alpha: float
+) -> Decision:
+    """Ship the arm that surely gains on a goal, surely loses on none, and keeps within every guardrail.
+
+    Sure is alpha over all arms x goals together (Holm). Guardrails are each tested at alpha one-sided,
+    uncorrected: an arm must pass all of them (Schultzberg, Ankargren and Franberg 2024). Of several arms
+    the one with the larger gain on the first goal is shipped. A sample-ratio mismatch blocks everything.
+
+    Args:
+        lifts: of every arm over control, with at least the goals and the guardrails.
+        goals: in order of importance; higher is better.
+        margins: by guardrail, the largest loss accepted, < 0.
+    """
+    by = {(lift.arm, lift.metric): lift for lift in lifts}
+    arms = list(dict.fromkeys(lift.arm for lift in lifts))
+    family = [(arm, goal) for arm in arms for goal in goals]
+    adjusted = dict(zip(family, holm([by[pair].p_value for pair in family]), strict=True))
+    verdicts = tuple(_judge(arm, by, goals, margins, adjusted, alpha) for arm in arms)
+    if srm_p_value < SRM_ALPHA:
+        sentence = (
+            f"{DO_NOT_SHIP}: users per arm do not match the planned shares (p = {srm_p_value:.2g}), "
+            f"so no comparison can be trusted; find the cause first."
+        )
+        return Decision(DO_NOT_SHIP, None, sentence, verdicts, srm_p_value)
+    shippable = [v for v in verdicts if v.verdict == SHIP]
+    if shippable:
+        best = max(shippable, key=lambda v: by[v.arm, goals[0]].lift)
+        return Decision(SHIP, best.arm, f"{SHIP} {best.arm}: {best.reason}.", verdicts, srm_p_value)
+    waiting = [v for v in verdicts if v.verdict == EXTEND]
+    if waiting:
+        best = max(waiting, key=lambda v: (len(v.gains), np.nan_to_num(by[v.arm, goals[0]].lift, nan=-np.inf)))
+        return Decision(EXTEND, best.arm, f"{EXTEND} the test of {best.arm}: {best.reason}.", verdicts, srm_p_value)
+    why = "; ".join(f"{v.arm}: {v.reason}" for v in verdicts)
+    return Decision(DO_NOT_SHIP, None, f"{DO_NOT_SHIP}: {why}.", verdicts, srm_p_value)
+
+
+def _judge(
+    arm: str,
+    by: Mapping[tuple[str, str], Lift],
+    goals: Sequence[str],
+    margins: Mapping[str, float],
+    adjusted: Mapping[tuple[str, str], float],
+    alpha: float,
+) -> ArmVerdict:
+    sure = [goal for goal in goals if adjusted[arm, goal] < alpha]
+    gains = tuple(goal for goal in sure if by[arm, goal].lift > 0)
+    losses = tuple(goal for goal in sure if by[arm, goal].lift < 0)
+    guardrails = []
+    for metric, margin in margins.items():
+        verdict, lower = non_inferiority(by[arm, metric], margin, alpha)
+        guardrails.append(Guardrail(metric, margin, by[arm, metric].lift, lower, verdict))
+    verdict = _verdict(gains, losses, [g.verdict for g in guardrails])
+    return ArmVerdict(
+        arm, verdict, gains, losses, tuple(guardrails), _reason(arm, by, goals, gains, losses, guardrails)
+    )
+
+
+def _verdict(gains: Sequence[str], losses: Sequence[str], guardrails: Sequence[str]) -> str:
+    if losses or "FAIL" in guardrails:
+        return DO_NOT_SHIP
+    if gains and all(verdict == "PASS" for verdict in guardrails):
+        return SHIP
+    return EXTEND
+
+
+def _reason(
+    arm: str,
+    by: Mapping[tuple[str, str], Lift],
+    goals: Sequence[str],
+    gains: Sequence[str],
+    losses: Sequence[str],
+    guardrails: Sequence[Guardrail],
+) -> str:
+    said = [f"{goal} {by[arm, goal].lift:+.1%}" for goal in gains]
+    text = f"gains {' and '.join(said)}" if said else f"no sure gain on {' or '.join(goals)}"
+    if losses:
+        text += f", pays with {' and '.join(f'{goal} {by[arm, goal].lift:+.1%}' for goal in losses)}"
+    failed = [g for g in guardrails if g.verdict == "FAIL"]
+    unclear = [g for g in guardrails if g.verdict == "UNCLEAR"]
+    if failed:
+        text += f", breaks the guardrail {' and '.join(f'{g.metric} ({g.lift:+.1%})' for g in failed)}"
+    elif unclear:
+        text += f", cannot yet rule out a loss on {' and '.join(_bound(g) for g in unclear)}"
+    elif guardrails:
+        text += f", keeps {' and '.join(g.metric for g in guardrails)}"
+    return text
+
+
+def _bound(guardrail: Guardrail) -> str:
+    if not np.isfinite(guardrail.lower):
+        return f"{guardrail.metric} (nothing observed)"
+    return f"{guardrail.metric} (down to {guardrail.lower:+.1%}, margin {guardrail.margin:+.1%})"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

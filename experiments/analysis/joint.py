@@ -1,0 +1,111 @@
+"""The joint estimate: every metric of every arm with the full covariance, plain and adjusted by the warm-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.analysis.stats import SufficientStats, pooled
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A ratio of user means.
+
+    numerator, denominator: columns; a denominator of None makes it a mean per user.
+    pre: (numerator, denominator) in the pre-period, the covariate of CUPED; None for no adjustment.
+    """
+
+    name: str
+    numerator: str
+    denominator: str | None = None
+    pre: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JointEstimate:
+    """All metrics of all arms at once; arms are independent given the assignment.
+
+    arms, metrics: names. n: users by arm.
+    value: shape (A, M). covariance: shape (A, M, M), of the metrics' estimates within each arm.
+    kind: raw or cuped. theta: shape (M,), the regression on the pre-period; zero where there is none.
+    """
+
+    arms: tuple[str, ...]
+    metrics: tuple[str, ...]
+    n: Mapping[str, int]
+    value: Floats
+    covariance: Floats
+    kind: str
+    theta: Floats
+
+    def variance(self) -> Floats:
+        """Shape (A, M)."""
+        return np.diagonal(self.covariance, axis1=1, axis2=2)
+
+    def correlation(self, metric: str) -> dict[str, float]:
+        """User-level correlation of every metric with one, averaged over arms; NaN where a metric is constant."""
+        at = self.metrics.index(metric)
+        sd = np.sqrt(self.variance())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            r = self.covariance[:, :, at] / (sd * sd[:, [at]])
+        return {name: float(r[:, m].mean()) for m, name in enumerate(self.metrics)}
+
+
+def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metric], *, cuped: bool) -> JointEstimate:
+    """Ratios of means by the delta method, per user (Deng, Knoblich and Lu, KDD 2018).
+
+    With cuped, each is shifted by theta x (its pre-period value - that of all arms together), one theta
+    for all arms (Deng et al., WSDM 2013): no arm's estimate depends on which arm it is compared with.
+
+    Args:
+        groups: by arm, statistics over disjoint users.
+    """
+    arms = list(groups)
+    value = np.zeros((len(arms), len(metrics)))
+    gradient = np.zeros((len(arms), len(metrics), len(next(iter(groups.values())).columns)))
+    for a, arm in enumerate(arms):
+        for m, metric in enumerate(metrics):
+            value[a, m], gradient[a, m] = _ratio(groups[arm], groups[arm].mean, metric.numerator, metric.denominator)
+    theta = np.zeros(len(metrics))
+    if cuped:
+        everyone = pooled(list(groups.values()))
+        for m, metric in enumerate(metrics):
+            if metric.pre is None:
+                continue
+            _, pre = _ratio(everyone, everyone.mean, *metric.pre)
+            theta[m] = _theta([groups[arm] for arm in arms], gradient[:, m], pre)
+            for a, arm in enumerate(arms):
+                value[a, m] -= theta[m] * float(pre @ (groups[arm].mean - everyone.mean))
+                gradient[a, m] -= theta[m] * pre
+    covariance = np.stack(
+        [gradient[a] @ groups[arm].covariance @ gradient[a].T / max(groups[arm].n, 1) for a, arm in enumerate(arms)]
+    )
+    counts = {arm: groups[arm].n for arm in arms}
+    names = tuple(metric.name for metric in metrics)
+    return JointEstimate(tuple(arms), names, counts, value, covariance, "cuped" if cuped else "raw", theta)
+
+
+def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: str | None) -> tuple[float, Floats]:
+    """A ratio of means and its gradient with respect to the means of all columns; NaN without a denominator."""
+    gradient = np.zeros(len(mean))
+    top = mean[stats.at(numerator)]
+    bottom = 1.0 if denominator is None else mean[stats.at(denominator)]
+    if bottom == 0:
+        return float("nan"), gradient
+    gradient[stats.at(numerator)] = 1 / bottom
+    if denominator is not None:
+        gradient[stats.at(denominator)] -= top / bottom**2
+    return float(top / bottom), gradient
+
+
+def _theta(groups: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> float:
+    """Pooled within-arm regression of the metric on its pre-period; 0 where that does not vary."""
+    cross = sum(group.n * float(g @ group.covariance @ pre) for group, g in zip(groups, gradients, strict=True))
+    spread = sum(group.n * float(pre @ group.covariance @ pre) for group in groups)
+    return cross / spread if spread > 0 else 0.0

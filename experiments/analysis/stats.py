@@ -1,0 +1,73 @@
+"""Sufficient statistics of users: count, means and scatter, which add over disjoint users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SufficientStats:
+    """Moments of k columns over n users.
+
+    columns: names. n: users. mean: shape (k,). scatter: shape (k, k), sums of centred cross-products.
+    """
+
+    columns: tuple[str, ...]
+    n: int
+    mean: Floats
+    scatter: Floats
+
+    @classmethod
+    def of(cls, columns: Sequence[str], values: Floats) -> SufficientStats:
+        """values: shape (n, k), one row per user. Centred before squaring, so that an offset costs no digits."""
+        n = len(values)
+        if n == 0:
+            k = len(columns)
+            return cls(tuple(columns), 0, np.zeros(k), np.zeros((k, k)))
+        mean = values.mean(axis=0)
+        centred = values - mean
+        mean = mean + centred.mean(axis=0)  # what rounding left behind
+        return cls(tuple(columns), n, mean, centred.T @ centred)
+
+    def __add__(self, other: SufficientStats) -> SufficientStats:
+        """The statistics of both groups of users together (Chan, Golub and LeVeque 1979).
+
+        Raises:
+            ValueError: the columns differ.
+        """
+        if self.columns != other.columns:
+            raise ValueError(f"columns must be equal, got {self.columns} and {other.columns}")
+        n = self.n + other.n
+        if n == 0:
+            return self
+        gap = other.mean - self.mean
+        mean = self.mean + gap * (other.n / n)
+        scatter = self.scatter + other.scatter + np.outer(gap, gap) * (self.n * other.n / n)
+        return SufficientStats(self.columns, n, mean, scatter)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Of one user's columns, shape (k, k); zero for fewer than two users."""
+        return self.scatter / max(self.n - 1, 1)
+
+    def at(self, column: str) -> int:
+        """Position of a column; KeyError lists the columns there are."""
+        try:
+            return self.columns.index(column)
+        except ValueError:
+            raise KeyError(f"no column {column!r}; there are {', '.join(self.columns)}") from None
+
+
+def pooled(groups: Sequence[SufficientStats]) -> SufficientStats:
+    """All users of all groups as one."""
+    total = groups[0]
+    for group in groups[1:]:
+        total = total + group
+    return total

@@ -1,0 +1,192 @@
+"""Doing tasks: in this process, or in local worker processes. The results are the same bytes."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from experiments.store import RunFolder
+from experiments.tasks import Task
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class TaskError(RuntimeError):
+    """A task failed; the message names the stage, the task and the cause in one line."""
+
+    def __init__(self, task: Task, cause: str, trace: str = "") -> None:
+        super().__init__(f"{task.stage} ({task.name}) failed: {cause}")
+        self.trace = trace
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a listener may want to show. kind: start, progress, done or reused."""
+
+    kind: str
+    task: Task
+    done: int = 0
+    of: int = 0
+    impressions: int = 0
+
+
+Listener = Callable[[Event], None]
+
+
+def execute(tasks: Sequence[Task], folder: RunFolder, workers: int, listen: Listener) -> None:
+    """Do what is not done yet, each task after what it needs.
+
+    Args:
+        workers: processes; 1 works in this one.
+
+    Raises:
+        TaskError: a task failed or its process died; what was finished is kept.
+    """
+    for task in tasks:
+        if folder.is_done(task):
+            listen(Event("reused", task))
+    if workers <= 1:
+        _here(tasks, folder, listen)
+    else:
+        _in_processes(tasks, folder, workers, listen)
+
+
+def perform(task: Task, folder: RunFolder, progress: Callable[[int, int, int], None]) -> None:
+    """Do one task and store its result with what it cost."""
+    module, _, name = task.function.partition(":")
+    function = getattr(import_module(module), name)
+    started, cpu = time.perf_counter(), time.process_time()
+    needs: Mapping[str, Path] = {role: folder.result(other) for role, other in task.needs.items()}
+    with threadpool_limits(1):  # more threads change the order of sums, and with it the last bits
+        notes: dict[str, Any] = function({**task.arguments, **task.context}, needs, folder.draft(task), progress)
+    notes |= {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - started}
+    folder.commit(task, notes)
+
+
+def _ready(tasks: Sequence[Task], folder: RunFolder, started: set[str]) -> list[Task]:
+    """What could begin now, the dearest first."""
+    waiting = [t for t in tasks if t.key not in started and not folder.is_done(t)]
+    ready = [t for t in waiting if all(folder.is_done(other) for other in t.needs.values())]
+    return sorted(ready, key=lambda t: -t.weight)
+
+
+def _here(tasks: Sequence[Task], folder: RunFolder, listen: Listener) -> None:
+    while ready := _ready(tasks, folder, set()):
+        task = ready[0]
+        listen(Event("start", task))
+        try:
+            perform(task, folder, lambda *p, task=task: listen(Event("progress", task, *p)))
+        except Exception as problem:
+            raise TaskError(task, _cause(problem), traceback.format_exc()) from problem
+        listen(Event("done", task))
+
+
+class _Worker:
+    """One process that does one task after another."""
+
+    def __init__(self, path: Path) -> None:
+        # spawn: a forked copy of a process with torch or BLAS threads can deadlock.
+        context = mp.get_context("spawn")
+        self.pipe, child = context.Pipe()
+        self.process = context.Process(target=_work, args=(child, path), daemon=True)
+        self.process.start()
+        child.close()
+        self.task: Task | None = None
+
+    def begin(self, task: Task) -> None:
+        self.task = task
+        self.pipe.send(task)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join(timeout=5)
+
+
+def _work(pipe: Connection, path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    folder = RunFolder(path)
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        try:
+            perform(task, folder, lambda *p: pipe.send(("progress", p)))
+        except Exception as problem:
+            pipe.send(("failed", (_cause(problem), traceback.format_exc())))
+        else:
+            pipe.send(("done", ()))
+
+
+def _in_processes(tasks: Sequence[Task], folder: RunFolder, workers: int, listen: Listener) -> None:
+    missing = sum(not folder.is_done(task) for task in tasks)
+    if not missing:
+        return
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by BLAS when a worker imports it
+    pool: list[_Worker] = []
+    try:
+        pool += [_Worker(folder.path) for _ in range(min(workers, missing))]
+        _drive(pool, tasks, folder, listen)
+    finally:
+        for worker in pool:
+            worker.stop()
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _drive(pool: Sequence[_Worker], tasks: Sequence[Task], folder: RunFolder, listen: Listener) -> None:
+    started: set[str] = set()
+    while True:
+        for worker in (w for w in pool if w.task is None):
+            ready = _ready(tasks, folder, started)
+            if not ready:
+                break
+            started.add(ready[0].key)
+            listen(Event("start", ready[0]))
+            worker.begin(ready[0])
+        busy = {worker.pipe: worker for worker in pool if worker.task}
+        if not busy:
+            return
+        for pipe in wait(list(busy)):
+            _hear(busy[pipe], listen)  # type: ignore[index]
+
+
+def _hear(worker: _Worker, listen: Listener) -> None:
+    task = worker.task
+    assert task is not None
+    try:
+        kind, content = worker.pipe.recv()
+    except EOFError:
+        worker.process.join()
+        code = worker.process.exitcode
+        raise TaskError(task, f"its process died ({_death(code)}); run again to continue") from None
+    if kind == "failed":
+        raise TaskError(task, *content)
+    if kind == "progress":
+        listen(Event("progress", task, *content))
+        return
+    worker.task = None
+    listen(Event("done", task))
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}{', out of memory?' if code == -9 else ''}"
+    return f"exit code {code}"
+
+
+def _cause(problem: Exception) -> str:
+    text = " ".join(str(problem).split())
+    return text if isinstance(problem, ValueError) else f"{type(problem).__name__}: {text}"

@@ -1,0 +1,144 @@
+"""A run from a spec to its results: tasks, analysis, files."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from experiments.document import write_yaml
+from experiments.executors import Listener, execute
+from experiments.plan import Plan, plan
+from experiments.results import Results, results_of
+from experiments.spec import Experiment
+from experiments.store import IDENTITY, MANIFEST, RunFolder, link, write_text
+from experiments.tasks import source_hash
+from sim.logbook import HIDDEN_FILE, LOG_FILE
+
+PACKAGES = ("seesaw", "numpy", "scipy", "simpy", "pyarrow", "torch", "lightgbm", "pandas", "matplotlib")
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run. reused: whether it had been finished before."""
+
+    folder: Path
+    results: Results
+    manifest: dict[str, Any]
+    reused: bool
+
+
+def run(
+    experiment: Experiment,
+    out: Path,
+    *,
+    workers: int,
+    force: bool,
+    listen: Listener,
+    announce: Announce,
+) -> Run:
+    """Do what an experiment asks for, in a folder; a finished one is only read again.
+
+    Args:
+        workers: processes; the result does not depend on it.
+        force: discard what the folder holds.
+        listen: told of tasks. announce: told of the last two stages, analysis and report.
+
+    Raises:
+        FolderError: the folder holds something else or cannot be written.
+        TaskError: a task failed; what was finished is kept.
+    """
+    folder = RunFolder(out)
+    folder.claim(experiment.identity(), force)
+    with folder.locked():
+        whole = plan(experiment)
+        if folder.finished() and all(folder.is_done(task) for task in whole.tasks()):
+            manifest = json.loads((out / MANIFEST).read_text())
+            return Run(out, results_of(experiment, folder, whole), manifest, reused=True)
+        started = time.perf_counter()
+        write_yaml(experiment.resolved(), out / "experiment.yaml", _OPENING.format(name=experiment.name))
+        execute(whole.tasks(), folder, workers, listen)
+        _show_logs(folder, whole)
+        announce("analysis")
+        results = results_of(experiment, folder, whole)
+        announce("report")
+        _write_results(folder, results)
+        manifest = _manifest(experiment, folder, whole, time.perf_counter() - started, workers)
+        _write_report(experiment, folder, results, manifest)
+        write_text(out / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return Run(out, results, manifest, reused=False)
+
+
+_OPENING = """{name}, with every value spelled out. Runs again as it is: seesaw run experiment.yaml --out NEW"""
+
+
+def _show_logs(folder: RunFolder, whole: Plan) -> None:
+    """Logs and hidden truth under readable names; no bytes are copied where links exist."""
+    for period, tasks in (("warmup", whole.warmups), ("test", whole.tests)):
+        for market, task in tasks.items():
+            result = folder.result(task)
+            link(result / LOG_FILE, folder.path / "log" / f"{period}-market{market}.parquet")
+            link(result / HIDDEN_FILE, folder.path / "hidden" / f"{period}-market{market}.parquet")
+    for market, task in whole.warmups.items():
+        link(folder.result(task) / "users.parquet", folder.path / "log" / f"users-market{market}.parquet")
+    link(folder.result(whole.warmups[0]) / "items.parquet", folder.path / "log" / "items.parquet")
+
+
+def _write_results(folder: RunFolder, results: Results) -> None:
+    import pandas as pd
+
+    write_text(folder.path / "results.csv", pd.DataFrame(results.to_dicts()).to_csv(index=False))
+    write_text(folder.path / "truth.csv", pd.DataFrame(list(results.truth)).to_csv(index=False))
+    write_text(folder.path / "decision.json", json.dumps(results.decision.to_dict(), indent=1) + "\n")
+
+
+def _write_report(experiment: Experiment, folder: RunFolder, results: Results, manifest: dict[str, Any]) -> None:
+    from experiments.report.page import page
+    from experiments.report.poster import poster
+
+    write_text(folder.path / "report.html", page(experiment, results, manifest))
+    draft = folder.path / ".report.png"
+    poster(experiment, results, draft)
+    draft.replace(folder.path / "report.png")
+
+
+def _manifest(experiment: Experiment, folder: RunFolder, whole: Plan, seconds: float, workers: int) -> dict[str, Any]:
+    notes = {task: folder.notes(task) for task in whole.tasks()}
+    simulated = [n for task, n in notes.items() if "impressions" in n]
+    impressions = sum(n["impressions"] for n in simulated)
+    cpu = sum(n["cpu_seconds"] for n in simulated)
+    stages: dict[str, float] = {}
+    for task, n in notes.items():
+        stages[task.stage] = stages.get(task.stage, 0.0) + n["cpu_seconds"]
+    logs = {f"{task.stage}, {task.name}": n["checksum"] for task, n in notes.items() if "checksum" in n}
+    return {
+        "name": experiment.name,
+        IDENTITY: experiment.identity(),
+        "seed": experiment.resolved()["seed"],
+        "source_hash": source_hash(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "log_checksums": logs,
+        "impressions": impressions,
+        "impressions_per_cpu_second": round(impressions / cpu) if cpu else 0,
+        "cpu_seconds_by_stage": {stage: round(value, 2) for stage, value in stages.items()},
+        "fits": {
+            f"{task.name} {task.key}": {"cpu_seconds": round(n["cpu_seconds"], 2), "rows": n["rows"]}
+            for task, n in notes.items()
+            if task.stage == "fit"
+        },
+        "wall_seconds": round(seconds, 1),
+        "workers": workers,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

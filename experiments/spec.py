@@ -1,0 +1,216 @@
+"""The spec: a table of contents of its sections, and the way from a file to an `Experiment`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from experiments.document import Document, DocumentError, Origin, parse_value, read_document
+from experiments.metrics import nearest
+from experiments.policy_spec import Place, build_policy, policy_problems
+from experiments.problems import Problem, translate
+from experiments.sections.analysis import AnalysisSection
+from experiments.sections.common import Section
+from experiments.sections.experiment import ExperimentSection
+from experiments.sections.metrics import MetricsSection
+from experiments.sections.seeds import Seeds
+from experiments.sections.truth import TruthSection
+from experiments.sections.warmup import WarmupSection
+from experiments.sections.world import WorldSection
+from policies.base import AbstractPolicy
+
+LIBRARY = Path(__file__).parent / "library"
+SCENARIOS = Path(__file__).parent.parent / "sim" / "scenarios"
+
+
+def _all_seeds(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"world": value, "luck": value, "split": value}
+    return value
+
+
+class Experiment(Section):
+    """An A/B experiment on a simulated world: everything a run depends on."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    seed: Annotated[Seeds, BeforeValidator(_all_seeds)] = Seeds()
+    world: WorldSection
+    warmup: WarmupSection = WarmupSection()
+    experiment: ExperimentSection
+    metrics: MetricsSection
+    truth: TruthSection = TruthSection()
+    analysis: AnalysisSection = AnalysisSection()
+
+    def policy(self, arm: str) -> AbstractPolicy:
+        """The policy of an arm, unfitted; the control's default is the warm-up's."""
+        return build_policy(self.experiment.arms[arm].policy or self.warmup.policy)
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value spelled out, as plain YAML: runs again as it is."""
+        values = self.model_dump(mode="json")
+        values["warmup"]["policy"] = build_policy(self.warmup.policy).spec()
+        for arm in self.experiment.arms:
+            values["experiment"]["arms"][arm]["policy"] = self.policy(arm).spec()
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return plain
+
+    def identity(self) -> str:
+        """A hash of everything the run depends on."""
+        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
+
+    def quick(self) -> Experiment:
+        """The same pipeline on a tenth of the users, half the days and a tenth of the training rows."""
+        world, warmup, test = self.world, self.warmup, self.experiment
+        users = max(world.users // 10, 2 * world.markets)
+        return self.model_copy(
+            update={
+                "name": f"{self.name[:58]}-quick",
+                "world": world.model_copy(update={"users": users}),
+                "warmup": warmup.model_copy(
+                    update={
+                        "days": -(-warmup.days // 2),
+                        "max_train_rows": max(1000, warmup.max_train_rows // 10),
+                    }
+                ),
+                "experiment": test.model_copy(update={"days": -(-test.days // 2)}),
+            }
+        )
+
+
+class SpecError(ValueError):
+    """An invalid spec; `lines` holds one complete line per problem."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = list(lines)
+
+
+def load_experiment(source: str, sets: Sequence[str] = (), seed: int | None = None) -> Experiment:
+    """Read, override and validate an experiment.
+
+    Args:
+        source: a file, or the name of an experiment in the library.
+        sets: overrides, each "key.path=value" with the value in YAML.
+        seed: sets all three seeds.
+
+    Raises:
+        SpecError: with every problem found, each with its place, what must hold, what was found and the cure.
+    """
+    try:
+        path = find_experiment(source)
+        document = read_document(path)
+        for text in sets:
+            _override(document, text)
+        if seed is not None:
+            document.put(("seed",), seed, Origin(f"--seed {seed}"))
+        _inline_scenario(document, path.parent)
+        for text in sets:  # once more: a set may reach inside the scenario that another names
+            if text.startswith("world.scenario."):
+                _override(document, text)
+    except DocumentError as problem:
+        raise SpecError([str(problem)]) from None
+    return validate(document)
+
+
+def validate(document: Document) -> Experiment:
+    """The experiment that a document describes.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    problems: list[Problem] = []
+    experiment = None
+    try:
+        experiment = Experiment.model_validate_json(json.dumps(document.values), strict=True)
+    except ValidationError as invalid:
+        problems += [translate(dict(error), (), Experiment.model_json_schema()) for error in invalid.errors()]
+    problems += _policies_of(document)
+    if problems:
+        raise SpecError(sorted_lines(document, problems))
+    assert experiment is not None
+    return experiment
+
+
+def sorted_lines(document: Document, problems: Sequence[Problem]) -> list[str]:
+    """Problems as lines, in the order of the file."""
+    placed = [(document.origin(p.place), p) for p in problems]
+    placed.sort(key=lambda pair: (pair[0].file, pair[0].line, pair[0].column))
+    return list(dict.fromkeys(f"{origin} {problem}" for origin, problem in placed))
+
+
+def find_experiment(source: str) -> Path:
+    """The file of an experiment: a path as it is, or a name in the library.
+
+    Raises:
+        DocumentError: neither.
+    """
+    path = Path(source)
+    if path.exists() or path.suffix in (".yaml", ".yml") or "/" in source:
+        return path
+    library = {file.stem: file for file in sorted(LIBRARY.glob("*.yaml"))}
+    if source in library:
+        return library[source]
+    raise DocumentError(
+        f"{source}: must be a file or an experiment of the library, found neither; {nearest(source, library)}"
+        f"the library has {', '.join(library)}"
+    )
+
+
+def _inline_scenario(document: Document, folder: Path) -> None:
+    """Replace the name or path of a scenario by the scenario itself."""
+    named = document.get(("world", "scenario"))
+    if not isinstance(named, str):
+        return
+    origin = document.origin(("world", "scenario"))
+    known = {file.stem: file for file in sorted(SCENARIOS.glob("*.yaml"))}
+    path = known.get(named) or folder / named
+    if not path.is_file():
+        raise DocumentError(
+            f"{origin} world.scenario: must be a scenario or a file beside the spec, got {named!r}; "
+            f"{nearest(named, known)}the scenarios are {', '.join(known)}"
+        )
+    document.graft(("world", "scenario"), read_document(path, f"{path.name}" if named in known else str(path)))
+
+
+def _override(document: Document, text: str) -> None:
+    key, equals, value = text.partition("=")
+    origin = Origin(f"--set {text}")
+    if not equals or not key.strip():
+        raise DocumentError(f"{origin}: must be key=value, such as world.users=1000")
+    place = tuple(key.strip().split("."))
+    below_scenario = place[:2] == ("world", "scenario") and len(place) > 2
+    if below_scenario and not isinstance(document.get(("world", "scenario")), dict):
+        return  # applied once the scenario is there
+    document.put(place, parse_value(value), origin)
+
+
+def _policies_of(document: Document) -> list[Problem]:
+    """Problems of the policies, and of what only sections together can tell."""
+    places: list[Place] = [("warmup", "policy")]
+    arms = document.get(("experiment", "arms"))
+    if isinstance(arms, dict):
+        places += [("experiment", "arms", name, "policy") for name in arms]
+    problems = []
+    for place in places:
+        mapping = document.get(place)
+        if mapping is None:
+            continue
+        for below, error, found in policy_problems(mapping):
+            schema = found.json_schema() if found else None
+            problems.append(translate({**error, "loc": below}, place, schema))
+    warmup = document.get(("warmup", "policy"))
+    if warmup is not None and not policy_problems(warmup):
+        policy = build_policy({"type": warmup} if isinstance(warmup, str) else warmup)
+        if policy.learns:
+            problems.append(
+                Problem(
+                    ("warmup", "policy"),
+                    f"must need no training, since there is no log yet, got {policy.name!r}; try production",
+                )
+            )
+    return problems

@@ -1,0 +1,60 @@
+"""A run as a list of tasks, each keyed by the hash of what its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parent.parent
+# What the results of tasks are computed by. The analysis and the page are made afresh on every run.
+_SOURCES = ("sim", "policies", "experiments/stages.py", "experiments/assignment.py", "experiments/sections")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step of a run.
+
+    stage: what people call this kind of step. name: which one of them it is.
+    function: "module:function", called with (arguments, folders of what it needs, its own folder, progress).
+    arguments: plain values that the result depends on.
+    needs: by role, the tasks that must be done before.
+    context: further arguments that are handed over but change nothing in the result.
+    weight: rough CPU seconds against other tasks; the dearest ready task starts first.
+    """
+
+    stage: str
+    name: str
+    function: str
+    arguments: Mapping[str, Any]
+    needs: Mapping[str, Task] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of function, arguments, sources and upstream keys; 16 hex digits."""
+        upstream = {role: task.key for role, task in self.needs.items()}
+        text = json.dumps([self.function, self.arguments, upstream, source_hash()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """Where the result lives below the run's `tasks/`."""
+        return f"{self.stage.replace(' ', '-')}-{self.key}"
+
+
+@cache
+def source_hash() -> str:
+    """Hash of the code that tasks run, so that a changed program does not reuse old results."""
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        path = _ROOT / source
+        files = [path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.yaml")])
+        for file in files:
+            digest.update(str(file.relative_to(_ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,120 @@
+"""Formulas over goals: parsed, never evaluated as Python, so that a formula can compute and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
+
+from sim.records import Floats
+
+FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "log1p": np.log1p,
+    "log": lambda x: np.log(np.maximum(x, TINY)),
+    "exp": lambda x: np.exp(np.minimum(x, 80.0)),  # e^80 still fits a float32 score
+    "sqrt": lambda x: np.sqrt(np.maximum(x, 0.0)),
+}
+TINY = 1e-12  # a goal of exactly 0 must not make log or a negative power infinite
+LONGEST = 500  # characters; a formula longer than this is a mistake
+_BINARY: Mapping[type[ast.operator], Callable[[Floats, Floats], Floats]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: lambda a, b: a / np.where(np.abs(b) < TINY, TINY, b),
+    ast.Pow: lambda a, b: np.power(np.maximum(a, TINY), b),
+}
+
+
+class FormulaError(ValueError):
+    """A formula that cannot be used; the message says where, what must hold and the cure."""
+
+
+class Formula:
+    """An arithmetic expression over goals and named parameters.
+
+    Numbers, names, + - * / ** and log, log1p, exp, sqrt of one argument. Bases of powers are held above
+    1e-12, so a goal of 0 gives a finite score.
+
+    Args:
+        text: such as "ctr**alpha * cvr**beta * price**c".
+        goals: names that the models provide, `price` among them.
+        params: values of all other names.
+
+    Raises:
+        FormulaError: the text does not parse, uses something else, or names an unknown.
+    """
+
+    def __init__(self, text: str, goals: Collection[str], params: Mapping[str, float]) -> None:
+        self.text, self.params = text, dict(params)
+        if len(text) > LONGEST:
+            raise FormulaError(f"must be at most {LONGEST} characters, got {len(text)}; split it or drop terms")
+        try:
+            self._tree = ast.parse(text, mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
+            column = getattr(problem, "offset", None) or 0
+            raise FormulaError(
+                f'must be arithmetic over goals, got {text!r} (column {column}); try "ctr**alpha * price"'
+            ) from None
+        names = {node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)} - set(FUNCTIONS)
+        self.goals = sorted(names & set(goals))
+        _check(self._tree)
+        self._check_names(names, goals)
+
+    def __call__(self, values: Mapping[str, Floats]) -> Floats:
+        """The value for goals given by name, each of shape (R, C)."""
+        return _value(self._tree, {**self.params, **values})
+
+    def _check_names(self, names: set[str], goals: Collection[str]) -> None:
+        both = sorted(set(self.params) & set(goals))
+        if both:
+            raise FormulaError(f"a parameter must not have the name of a goal, got {', '.join(both)}; rename it")
+        for name in sorted(names - set(goals) - set(self.params)):
+            known = [*sorted(goals), *sorted(self.params), *FUNCTIONS]
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"did you mean {near[0]!r}? Or" if near else "its names are"
+            raise FormulaError(
+                f"unknown name {name!r}; {cure} goals {', '.join(sorted(goals))}; anything else needs a value in params"
+            )
+        for name in sorted(set(self.params) - names):
+            raise FormulaError(f"params must be used in the formula, {name!r} is not; remove it or use it")
+        if not self.goals:
+            raise FormulaError(f"must use at least one goal, got {self.text!r}; goals are {', '.join(sorted(goals))}")
+
+
+def _check(node: ast.AST) -> None:
+    match node:
+        case ast.BinOp(left, op, right) if type(op) in _BINARY:
+            _check(left)
+            _check(right)
+        case ast.UnaryOp(ast.USub() | ast.UAdd(), operand):
+            _check(operand)
+        case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
+            _check(argument)
+        case ast.Name(name) if name not in FUNCTIONS:
+            return
+        case ast.Constant(int() | float() as value) if not isinstance(value, bool) and abs(value) < 1e30:
+            return
+        case _:
+            column = getattr(node, "col_offset", 0) + 1
+            raise FormulaError(
+                f"may hold numbers, names, + - * / ** and {', '.join(FUNCTIONS)} of one argument, "
+                f"got {ast.unparse(node)[:60]!r} at column {column}; rewrite that part"
+            )
+
+
+def _value(node: ast.AST, values: Mapping[str, Floats | float]) -> Floats:
+    match node:
+        case ast.BinOp(left, op, right):
+            return _BINARY[type(op)](_value(left, values), _value(right, values))
+        case ast.UnaryOp(op, operand):
+            value = _value(operand, values)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.Call(ast.Name(name), [argument]):
+            return FUNCTIONS[name](_value(argument, values))
+        case ast.Name(name):
+            return np.asarray(values[name], dtype=np.float64)
+        case ast.Constant(value):
+            return np.asarray(float(value))  # type: ignore[arg-type]
+    raise AssertionError(f"unchecked node {node!r}")

@@ -1,0 +1,116 @@
+"""Fusion: several predicted goals to one score. One fit of the goal models serves many formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from policies.base import AbstractPolicy, part, prefixed
+from policies.formula import TINY, Formula
+from policies.goal import GoalModel
+from policies.training import Training
+from sim.records import Column, Floats, Log, Requests, Scores
+
+FORMULA_GOALS = ("ctr", "cvr", "ctcvr", "collect", "cart", "stay", "price")
+
+
+@dataclass(frozen=True, slots=True)
+class PowerProduct:
+    """prod_g goal_g ^ a_g; with all exponents 1, expected revenue. As used in e-commerce fusion.
+
+    exponents: by goal; `price` is the item's price in currency units.
+    """
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+
+    exponents: Mapping[str, float]
+    type: Literal["power_product"] = "power_product"
+
+    def __post_init__(self) -> None:
+        unknown = [goal for goal in self.exponents if goal not in FORMULA_GOALS]
+        if unknown or not self.exponents:
+            raise ValueError(f"exponents must name goals out of {', '.join(FORMULA_GOALS)}, got {list(self.exponents)}")
+
+    def __call__(self, goals: Mapping[str, Floats]) -> Floats:
+        """Shape (R, C); a sum of logs, so that small goals do not underflow."""
+        missing = [goal for goal in self.exponents if goal not in goals]
+        if missing:
+            raise ValueError(f"this model predicts {', '.join(goals)}, the exponents ask for {', '.join(missing)}")
+        logs = [a * np.log(np.maximum(goals[goal], TINY)) for goal, a in self.exponents.items()]
+        return np.sum(logs, axis=0)
+
+
+@dataclass
+class FormulaPolicy(AbstractPolicy):
+    """Goal models, each a tower of its own, and a formula over what they predict.
+
+    formula: over ctr, cvr, ctcvr (= ctr x cvr), collect, cart (probabilities given a click), stay (seconds)
+        and price (currency units); every other name is a parameter.
+    params: their values.
+    """
+
+    name: ClassVar[str] = "formula"
+
+    formula: str
+    params: Mapping[str, float] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        self._formula = Formula(self.formula, FORMULA_GOALS, self.params)
+
+    def needs(self) -> dict[str, AbstractPolicy]:
+        goals = set(self._formula.goals) - {"price"}
+        if "ctcvr" in goals:
+            goals = goals - {"ctcvr"} | {"ctr", "cvr"}
+        return {goal: GoalModel(goal, self.training) for goal in sorted(goals)}  # type: ignore[arg-type]
+
+    def fit_spec(self) -> dict[str, Any]:
+        return {"type": self.name, "goals": {goal: model.fit_spec() for goal, model in self.needs().items()}}
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        fitted = fitted or {}
+        models = {goal: fitted[goal] if goal in fitted else model.fit(log) for goal, model in self.needs().items()}
+        self.models_ = {goal: model for goal, model in models.items() if isinstance(model, GoalModel)}
+        return self
+
+    def goals(self, requests: Requests) -> dict[str, Floats]:
+        if not self.models_:
+            return {}
+        inputs = next(iter(self.models_.values())).features_.inputs(requests)  # the same log, the same features
+        goals = {goal: model.predict(inputs) for goal, model in self.models_.items()}
+        if "ctr" in goals and "cvr" in goals:
+            goals["ctcvr"] = goals["ctr"] * goals["cvr"]
+        return goals
+
+    def score(self, requests: Requests) -> Scores:
+        return as_scores(self._formula(self.goals(requests) | {"price": prices(requests)}), requests)
+
+    def notes(self) -> list[str]:
+        return [note for model in self.models_.values() for note in model.notes()]
+
+    def learned(self) -> dict[str, Column]:
+        arrays: dict[str, Column] = {}
+        for goal, model in self.models_.items():
+            arrays |= prefixed(goal, model.learned())
+        return arrays
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.models_ = {
+            goal: GoalModel(goal, self.training).restore(part(goal, learned))  # type: ignore[arg-type]
+            for goal in self.needs()
+        }
+        return self
+
+
+def prices(requests: Requests) -> Floats:
+    """Price of every candidate in currency units, shape (R, C)."""
+    return requests.items.price[requests.candidates] / 100
+
+
+def as_scores(values: Floats, requests: Requests) -> Scores:
+    """Values as float32 scores, held within what float32 can hold."""
+    limit = float(np.finfo(np.float32).max)
+    return np.clip(np.broadcast_to(values, requests.candidates.shape), -limit, limit).astype(np.float32)

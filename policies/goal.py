@@ -1,0 +1,120 @@
+"""A goal model: one tower for one goal, the part that formulas are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+
+from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.features import Features, Inputs
+from policies.towers import Tower, sigmoid
+from policies.training import Training
+from sim.records import Column, Floats, Ints, Log, Requests, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from policies.nets import TowerNet
+
+# goal: (rows it is learned on, the outcome to predict)
+_SPACES: Mapping[str, tuple[str, str]] = {
+    "ctr": ("shown", "click"),
+    "cvr": ("click", "buy"),
+    "collect": ("click", "collect"),
+    "cart": ("click", "cart"),
+    "stay": ("click", "stay"),
+}
+LEAST_POSITIVES = 20  # fewer cannot be told from chance
+
+
+@dataclass
+class GoalModel(AbstractPolicy):
+    """Predicts one goal: ctr on impressions; cvr, collect, cart (probabilities) and stay (seconds) on clicks.
+
+    Used alone, it ranks by its goal. Learned on clicks only, what follows a click carries the usual
+    sample-selection bias when it is asked about items that nobody clicked.
+    """
+
+    name: ClassVar[str] = "goal"
+
+    goal: Literal["ctr", "cvr", "collect", "cart", "stay"]
+    training: Training = field(default_factory=Training)
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        from policies import nets
+
+        space, outcome = _SPACES[self.goal]
+        check_log(log, {outcome: LEAST_POSITIVES})
+        self.features_ = Features().fit(log)
+        rows = self.features_.training_rows(log)
+        chosen = np.arange(len(log)) if space == "shown" else np.flatnonzero(log["click"])
+        rows, target, time = rows.take(chosen), self._target(log[outcome][chosen]), log.time[chosen]
+        learn, check = nets.time_split(time, self.training.validation_share)
+        net = nets.build_nets(self.features_, rows, (self.goal,), self.training, self.seed())
+        batch, label, tower = nets.tensors(rows), nets.labels(target), net[self.goal]
+        self._start(tower, target[learn])
+
+        def loss(examples: Ints) -> Tensor:
+            picked = learn[examples]
+            here = batch[picked]
+            penalty = nets.decay(tower.embeddings, here, self.training.embedding_decay)
+            return self._loss(tower(here), label[picked]) + penalty
+
+        def validate() -> dict[str, float]:
+            return {self.goal: float(self._loss(tower(batch[check]), label[check]))}
+
+        trained = nets.train(net, loss, len(learn), validate, self.training, self.seed())
+        self.tower_, self.notes_ = trained.towers[self.goal], trained.notes
+        # The mean of a log-normal lies above its median by half the variance, here the validation error.
+        self.spread_ = trained.losses[self.goal] if self.goal == "stay" else 0.0
+        return self
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """The goal on its own scale, shape (R, C): a probability, or seconds."""
+        logits = self.tower_.logits(inputs)
+        if self.goal == "stay":
+            return np.exp(np.clip(logits + np.float32(self.spread_), -20, 20)).astype(np.float64)
+        return sigmoid(logits).astype(np.float64)
+
+    def goals(self, requests: Requests) -> dict[str, Floats]:
+        return {self.goal: self.predict(self.features_.inputs(requests))}
+
+    def score(self, requests: Requests) -> Scores:
+        return self.tower_.logits(self.features_.inputs(requests))
+
+    def notes(self) -> list[str]:
+        return self.notes_
+
+    def learned(self) -> dict[str, Column]:
+        return (
+            prefixed("features", self.features_.learned())
+            | prefixed("tower", self.tower_.learned())
+            | {"spread": np.array(self.spread_), "notes": np.array(self.notes_, dtype=np.str_)}
+        )
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.features_ = Features().restore(part("features", learned))
+        self.tower_ = Tower.restore(part("tower", learned))
+        self.spread_, self.notes_ = float(learned["spread"]), learned["notes"].tolist()
+        return self
+
+    def _target(self, outcome: Ints) -> Floats:
+        if self.goal == "stay":
+            return np.log(np.maximum(outcome, 1) / 1000)
+        return outcome.astype(np.float64)
+
+    def _start(self, tower: TowerNet, target: Floats) -> None:
+        if self.goal == "stay":
+            tower.last.bias.data.fill_(float(target.mean()))
+        else:
+            tower.start_at((float(target.sum()) + 0.5) / (len(target) + 1))
+
+    def _loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        from policies import nets
+
+        if self.goal == "stay":
+            return 0.5 * (logits - label).square().mean()
+        return nets.log_loss(logits, label)

@@ -1,0 +1,100 @@
+"""Bayesian personalised ranking over behaviour levels (Rendle et al., UAI 2009; Loni et al., RecSys 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+import numpy as np
+from annotated_types import Ge
+
+from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.features import Features
+from policies.goal import LEAST_POSITIVES
+from policies.levels import LEVELS, levels, request_starts
+from policies.towers import Tower
+from policies.training import Training
+from sim.records import Column, Floats, Ints, Log, Requests, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class BPR(AbstractPolicy):
+    """Maximises ln sigma(s_i - s_j) over pairs of one request where the user went further with i than with j.
+
+    Levels: buy > cart or collect > click > shown only. Items that were not shown are no negatives.
+
+    gains: of the four levels, rising; a pair weighs the difference of its gains.
+    pairs_per_positive: lower items drawn for each positive, afresh from the whole request.
+    """
+
+    name: ClassVar[str] = "bpr"
+
+    gains: tuple[float, float, float, float] = (0, 1, 3, 7)  # 2^level - 1
+    pairs_per_positive: Annotated[int, Ge(1)] = 8
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if list(self.gains) != sorted(set(self.gains)):
+            raise ValueError(f"gains must rise over {', '.join(LEVELS)}, got {list(self.gains)}; try [0, 1, 3, 7]")
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        from torch.nn.functional import logsigmoid
+
+        from policies import nets
+
+        check_log(log, {"click": LEAST_POSITIVES})
+        self.features_ = Features().fit(log)
+        better, worse, gain = self.pairs(log)
+        rows = self.features_.training_rows(log)
+        learn, check = nets.time_split(log.time[better], self.training.validation_share)
+        net = nets.build_nets(self.features_, rows, ("score",), self.training, self.seed())
+        tower, batch, weight = net["score"], nets.tensors(rows), nets.labels(gain / gain.mean())
+
+        def ranking(pairs: Ints) -> Tensor:
+            difference = tower(batch[better[pairs]]) - tower(batch[worse[pairs]])
+            return -(weight[pairs] * logsigmoid(difference)).mean()
+
+        def loss(examples: Ints) -> Tensor:
+            pairs = learn[examples]
+            touched = batch[better[pairs]]
+            return ranking(pairs) + nets.decay(tower.embeddings, touched, self.training.embedding_decay)
+
+        trained = nets.train(
+            net, loss, len(learn), lambda: {"score": float(ranking(check))}, self.training, self.seed()
+        )
+        self.tower_, self.notes_ = trained.towers["score"], trained.notes
+        return self
+
+    def pairs(self, log: Log) -> tuple[Ints, Ints, Floats]:
+        """Rows (better, worse) within requests and the gain between them, each of shape (n_pairs,)."""
+        level, starts = levels(log), request_starts(log)
+        request = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        better = np.repeat(np.flatnonzero(level > 0), self.pairs_per_positive)
+        first, size = starts[request[better]], np.diff(starts)[request[better]]
+        luck = np.random.default_rng(self.seed()).random(len(better))
+        worse = first + (luck * size).astype(np.int64)
+        lower = level[worse] < level[better]
+        better, worse = better[lower], worse[lower]
+        if not len(better):
+            raise ValueError("no request holds two items that users treated differently; a longer warm-up is needed")
+        gains = np.array(self.gains, dtype=np.float64)
+        return better, worse, gains[level[better]] - gains[level[worse]]
+
+    def score(self, requests: Requests) -> Scores:
+        return self.tower_.logits(self.features_.inputs(requests))
+
+    def notes(self) -> list[str]:
+        return self.notes_
+
+    def learned(self) -> dict[str, Column]:
+        notes = {"notes": np.array(self.notes_, dtype=np.str_)}
+        return prefixed("features", self.features_.learned()) | prefixed("tower", self.tower_.learned()) | notes
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.features_ = Features().restore(part("features", learned))
+        self.tower_, self.notes_ = Tower.restore(part("tower", learned)), learned["notes"].tolist()
+        return self

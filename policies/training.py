@@ -1,0 +1,32 @@
+"""Settings of a fit, importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Lt
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a torch model is trained.
+
+    epochs: at most so many passes. patience: epochs without a better validation loss before a goal stops.
+    batch: rows per step. learning_rate: of Adam. embedding_decay: L2 on the embeddings in a batch.
+    embedding, hidden, hidden2: widths.
+    validation_share: the last part of the log, by time, that decides when to stop.
+    """
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+
+    epochs: Annotated[int, Ge(1)] = 6
+    patience: Annotated[int, Ge(1)] = 1
+    batch: Annotated[int, Ge(1)] = 4096
+    learning_rate: Annotated[float, Gt(0)] = 0.003
+    embedding_decay: Annotated[float, Ge(0)] = 0.01
+    embedding: Annotated[int, Ge(1)] = 8
+    hidden: Annotated[int, Ge(1)] = 32
+    hidden2: Annotated[int, Ge(1)] = 16
+    validation_share: Annotated[float, Gt(0), Lt(1)] = 0.1

@@ -1,0 +1,97 @@
+"""Sample weights: one model for everything, with rows weighted by what the user did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.features import Features
+from policies.goal import LEAST_POSITIVES
+from policies.towers import Tower
+from policies.training import Training
+from sim.records import Column, Floats, Ints, Log, Requests, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BEHAVIOURS = ("click", "collect", "cart", "buy")
+
+
+@dataclass
+class SampleWeight(AbstractPolicy):
+    """L = -sum w_i [y_i log p_i + (1 - y_i) log(1 - p_i)], y = any positive behaviour, w by the strongest.
+
+    The learned odds are the true odds times the weight, so the score orders but is no probability:
+    with one weight w, p' = w p / (1 - p + w p).
+
+    weights: by behaviour (click, collect, cart, buy); a behaviour without one does not raise its row.
+    """
+
+    name: ClassVar[str] = "sample_weight"
+
+    weights: Mapping[str, float]
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.weights if name not in BEHAVIOURS]
+        if unknown or not self.weights:
+            raise ValueError(f"weights must name behaviours out of {', '.join(BEHAVIOURS)}, got {list(self.weights)}")
+        wrong = {name: w for name, w in self.weights.items() if not w > 0}
+        if wrong:
+            raise ValueError(f"weights must be > 0, got {wrong}; leave a behaviour out to ignore it")
+
+    def row_weights(self, log: Log) -> Floats:
+        """1 for a row without a positive, else the weight of its strongest behaviour; shape (n,)."""
+        weight = np.ones(len(log))
+        for behaviour, w in sorted(self.weights.items(), key=lambda pair: pair[1]):
+            weight[log[behaviour] > 0] = w
+        return weight
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        from policies import nets
+
+        check_log(log, {"click": LEAST_POSITIVES})
+        self.features_ = Features().fit(log)
+        rows = self.features_.training_rows(log)
+        positive = np.any([log[name] > 0 for name in self.weights], axis=0).astype(np.float64)
+        learn, check = nets.time_split(log.time, self.training.validation_share)
+        net = nets.build_nets(self.features_, rows, ("score",), self.training, self.seed())
+        tower, batch = net["score"], nets.tensors(rows)
+        label, weight = nets.labels(positive), nets.labels(self.row_weights(log))
+        tower.start_at((float(positive.sum()) + 0.5) / (len(log) + 1))
+
+        def weighted(picked: Ints) -> Tensor:
+            here = batch[picked]
+            return binary_cross_entropy_with_logits(tower(here), label[picked], weight[picked])
+
+        def loss(examples: Ints) -> Tensor:
+            picked = learn[examples]
+            here = batch[picked]
+            return weighted(picked) + nets.decay(tower.embeddings, here, self.training.embedding_decay)
+
+        trained = nets.train(
+            net, loss, len(learn), lambda: {"score": float(weighted(check))}, self.training, self.seed()
+        )
+        self.tower_, self.notes_ = trained.towers["score"], trained.notes
+        return self
+
+    def score(self, requests: Requests) -> Scores:
+        return self.tower_.logits(self.features_.inputs(requests))
+
+    def notes(self) -> list[str]:
+        return self.notes_
+
+    def learned(self) -> dict[str, Column]:
+        notes = {"notes": np.array(self.notes_, dtype=np.str_)}
+        return prefixed("features", self.features_.learned()) | prefixed("tower", self.tower_.learned()) | notes
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.features_ = Features().restore(part("features", learned))
+        self.tower_, self.notes_ = Tower.restore(part("tower", learned)), learned["notes"].tolist()
+        return self

@@ -1,0 +1,270 @@
+"""The log on disk: Parquet, in bounded memory, in an order that no tick and no worker can change.
+
+A day of impressions is held, sorted by the time of the visit at midnight, and written. Orders land
+later than their impressions; when the period ends, one pass over the file enters them. Hidden truth
+goes to a file of its own, row by row beside the log, which no policy is ever given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim import draws
+from sim.clock import DAY
+from sim.records import LOG_COLUMNS, Column, Ints, Items, Log, Users
+from sim.visits import Orders, Served
+from sim.world import World
+
+LOG_FILE, HIDDEN_FILE = "impressions.parquet", "truth.parquet"
+HORIZON = b"horizon"
+ROWS_PER_GROUP = 131_072  # a row group of 20 columns is then about 3 MB: small in memory, large enough to compress
+
+_TYPES: Mapping[str, type[np.generic]] = {
+    "request": np.int64,
+    "market": np.int16,
+    "arm": np.int8,
+    "day": np.int16,
+    "time": np.int32,
+    "user": np.int32,
+    "visit": np.int32,
+    "page": np.int8,
+    "slot": np.int8,
+    "item": np.int32,
+    "pool": np.int32,
+    "price": np.int32,
+    "score": np.float32,
+    "propensity": np.float32,
+}
+
+
+class Logbook:
+    """A recorder that writes every impression to `folder`.
+
+    Args:
+        arms: names of the arms, in the order of their indices.
+        since: second from which clicks count; orders of earlier clicks belong to an earlier log.
+        horizon: second at which the period ends.
+    """
+
+    def __init__(self, folder: Path, world: World, arms: Sequence[str], since: int, horizon: int) -> None:
+        self.folder, self.world, self.arms = folder, world, list(arms)
+        self.since, self.horizon = since, horizon
+        actions = world.scenario.funnel.actions
+        self.at_once = [name for name, action in actions.items() if not action.delay]
+        self.delayed = [name for name, action in actions.items() if action.delay]
+        self._pages: list[dict[str, Column]] = []
+        self._landed: list[Orders] = []
+        self._draft = folder / "draft.parquet"
+        self._log_writer: pq.ParquetWriter | None = None
+        self._hidden_writer: pq.ParquetWriter | None = None
+
+    def served(self, wave: Served) -> None:
+        outcomes = {name: np.zeros(wave.item.shape, dtype=np.int8) for name in self.at_once}
+        stay = np.zeros(wave.item.shape, dtype=np.int32)
+        where = (wave.click_page, wave.click_slot)
+        for name in self.at_once:
+            outcomes[name][where] = wave.actions[name]
+        stay[where] = np.minimum(wave.stay_ms, np.iinfo(np.int32).max)
+        self._pages.append(_observed(wave) | outcomes | {"stay": stay} | _hidden(wave, self.delayed))
+
+    def landed(self, orders: Orders) -> None:
+        self._landed.append(orders.take(orders.clicked >= self.since))
+
+    def closed(self, day: int) -> None:
+        """Write the day, sorted by time of visit and then request, and forget it."""
+        if not self._pages:
+            return
+        columns = {name: np.concatenate([wave[name] for wave in self._pages]) for name in self._pages[0]}
+        self._pages = []
+        order = np.lexsort((columns["request"][:, 0], columns.pop("visit_time")))  # stable: pages stay in order
+        flat = {name: column[order].reshape(-1) for name, column in columns.items()}
+        hidden = {name: flat.pop(name) for name in list(flat) if name.startswith("true_")}
+        hidden["examined"] = flat.pop("examined")
+        log_table = pa.table(flat)
+        hidden_table = pa.table({"request": flat["request"], "page": flat["page"], "slot": flat["slot"], **hidden})
+        if self._log_writer is None or self._hidden_writer is None:
+            self._log_writer = _writer(self._draft, log_table.schema)
+            self._hidden_writer = _writer(self.folder / HIDDEN_FILE, hidden_table.schema)
+        self._log_writer.write_table(log_table, row_group_size=ROWS_PER_GROUP)
+        self._hidden_writer.write_table(hidden_table, row_group_size=ROWS_PER_GROUP)
+
+    def finish(self) -> str:
+        """Enter what has landed, write the final file, and return its checksum (SHA-256 of the rows)."""
+        if self._log_writer is None or self._hidden_writer is None:
+            raise ValueError("no visit was served; let the period last longer or add users")
+        self._log_writer.close()
+        self._hidden_writer.close()
+        landed = Orders.empty()
+        for orders in self._landed:
+            landed = landed.append(orders)
+        checksum = hashlib.sha256()
+        slots = self.world.scenario.attention.slots
+        earns = any(action.units for action in self.world.scenario.funnel.actions.values())
+        with pq.ParquetFile(self._draft) as draft:
+            writer: pq.ParquetWriter | None = None
+            for group in range(draft.num_row_groups):
+                table = self._enter_orders(draft.read_row_group(group), landed, slots, earns)
+                for column in table.columns:
+                    for chunk in column.chunks:
+                        checksum.update(_bytes_of(chunk))
+                table = table.replace_schema_metadata({HORIZON: str(self.horizon)})
+                writer = writer or _writer(self.folder / LOG_FILE, table.schema)
+                writer.write_table(table)
+            if writer is not None:
+                writer.close()
+        self._draft.unlink()
+        return checksum.hexdigest()
+
+    def _enter_orders(self, table: pa.Table, landed: Orders, slots: int, earns: bool) -> pa.Table:
+        request, page, slot = (table[name].to_numpy() for name in ("request", "page", "slot"))
+        rank = page.astype(np.int64) * slots + slot
+        value = np.zeros(len(request), dtype=np.int64)
+        for index, name in enumerate(self.delayed):
+            orders = landed.take(landed.action == index)
+            happened, when = np.zeros(len(request), dtype=np.int8), np.full(len(request), -1, dtype=np.int64)
+            row, of_order = _locate(request, rank, orders)
+            happened[row], when[row] = 1, orders.due[of_order]
+            value[row] += orders.value[of_order]
+            table = table.append_column(name, pa.array(happened)).append_column(f"{name}_time", pa.array(when))
+        if earns:
+            table = table.append_column("value", pa.array(value))
+        arm = pa.DictionaryArray.from_arrays(pa.array(table["arm"].to_numpy()), pa.array(self.arms))
+        return table.set_column(table.schema.get_field_index("arm"), "arm", arm)
+
+
+def read_log(folders: Sequence[Path], max_rows: int | None = None, seed: int = 0) -> Log:
+    """Read the logs of several markets as one.
+
+    Args:
+        folders: as written by `Logbook`, each beside the public tables of `write_public`.
+        max_rows: keep a random share of whole requests so that at most so many rows remain.
+        seed: of that choice.
+    """
+    chosen = _choose_requests(folders, max_rows, seed)
+    parts = [table for folder in folders for table in _read(folder / LOG_FILE, chosen)]
+    if not parts:
+        raise ValueError(f"the log holds no impressions in {', '.join(str(f) for f in folders)}")
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    columns = {name: table[name].to_numpy() for name in table.column_names if name != "arm"}
+    arms = table["arm"].chunk(0)
+    users, items = read_public(folders)
+    outcomes = {name: column for name, column in columns.items() if name not in LOG_COLUMNS}
+    base = {name: columns[name] for name in LOG_COLUMNS if name != "arm"}
+    return Log(
+        **base,
+        arm=arms.indices.to_numpy(),
+        outcomes=outcomes,
+        users=users,
+        items=items,
+        arms=tuple(arms.dictionary.to_pylist()),
+        horizon=max(int(pq.read_schema(folder / LOG_FILE).metadata[HORIZON]) for folder in folders),
+    )
+
+
+def write_public(folder: Path, users: Users, items: Items) -> None:
+    """Write what the shop knows of its users and items beside the log."""
+    pq.write_table(
+        pa.table({"user": users.user, "segment": users.segment, "price_band": users.price_band}),
+        folder / "users.parquet",
+    )
+    popularity = {f"popularity_{s}": items.popularity[:, s] for s in range(items.n_segments)}
+    plain = {"category": items.category, "price": items.price, "rating": items.rating}
+    pq.write_table(pa.table(plain | popularity), folder / "items.parquet")
+
+
+def read_public(folders: Sequence[Path]) -> tuple[Users, Items]:
+    """The public tables: users of all folders, sorted by id, and the one table of items."""
+    users = pa.concat_tables([pq.read_table(folder / "users.parquet") for folder in folders]).sort_by("user")
+    items = pq.read_table(folders[0] / "items.parquet")
+    n_segments = sum(name.startswith("popularity_") for name in items.column_names)
+    popularity = np.stack([items[f"popularity_{s}"].to_numpy() for s in range(n_segments)], axis=1)
+    return (
+        Users(*(users[name].to_numpy() for name in ("user", "segment", "price_band"))),
+        Items(items["category"].to_numpy(), items["price"].to_numpy(), items["rating"].to_numpy(), popularity),
+    )
+
+
+def _observed(wave: Served) -> dict[str, Column]:
+    pages, slots = wave.item.shape
+    visit_of, requests = wave.visit_of, wave.requests
+
+    def per_page(values: Ints) -> Ints:
+        return np.broadcast_to(values[:, None], (pages, slots))
+
+    columns = {
+        "request": per_page(requests.request[visit_of]),
+        "market": np.full((pages, slots), wave.world.market),
+        "arm": per_page(wave.arm[visit_of]),
+        "day": per_page(requests.time[visit_of] // DAY),
+        "time": per_page(wave.page_time),
+        "user": per_page(requests.users.user[visit_of]),
+        "visit": per_page(wave.visit[visit_of]),
+        "page": per_page(wave.page),
+        "slot": np.broadcast_to(np.arange(slots), (pages, slots)),
+        "item": wave.item,
+        "pool": per_page(requests.pool[visit_of]),
+        "price": wave.world.catalogue.price[wave.item],
+        "score": wave.score,
+        "propensity": wave.propensity,
+    }
+    typed: dict[str, Column] = {name: values.astype(_TYPES[name]) for name, values in columns.items()}
+    return typed | {"visit_time": requests.time[visit_of]}
+
+
+def _hidden(wave: Served, delayed: Sequence[str]) -> dict[str, Column]:
+    """Truth per impression: P(click | examined), P(delayed action | click), and whether it was examined."""
+    funnel = wave.world.funnel
+    truth = {"true_click": funnel.attraction(wave.shown)}
+    truth |= {f"true_{name}": funnel.probability_after_click(name, wave.shown).astype(np.float32) for name in delayed}
+    return {**truth, "examined": wave.examined}
+
+
+def _locate(request: Ints, rank: Ints, orders: Orders) -> tuple[Ints, Ints]:
+    """Rows of the impressions behind the orders, and which order each row belongs to."""
+    asked = np.isin(request, orders.request)
+    rows = np.flatnonzero(asked)
+    by_impression = {key: n for n, key in enumerate(zip(orders.request.tolist(), orders.rank.tolist(), strict=True))}
+    keys = zip(request[rows].tolist(), rank[rows].tolist(), strict=True)
+    found = [(row, by_impression[key]) for row, key in zip(rows.tolist(), keys, strict=True) if key in by_impression]
+    pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _choose_requests(folders: Sequence[Path], max_rows: int | None, seed: int) -> Ints | None:
+    if max_rows is None:
+        return None
+    requests = np.concatenate([pq.read_table(f / LOG_FILE, columns=["request"])["request"].to_numpy() for f in folders])
+    if len(requests) <= max_rows:
+        return None
+    ids, sizes = np.unique(requests, return_counts=True)
+    order = np.argsort(draws.fold(draws.root(seed, "training rows"), ids), kind="stable")
+    return np.sort(ids[order][np.cumsum(sizes[order]) <= max_rows])
+
+
+def _read(path: Path, chosen: Ints | None) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            yield table if chosen is None else table.filter(pa.array(np.isin(table["request"].to_numpy(), chosen)))
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # zstd 3 and byte-stream-split floats: the best of size against CPU among those measured in DESIGN 7.
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    ints = [name for name in schema.names if name not in floats]
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", compression_level=3, use_dictionary=ints, use_byte_stream_split=floats
+    )
+
+
+def _bytes_of(chunk: pa.Array) -> bytes:
+    if pa.types.is_dictionary(chunk.type):
+        names = np.array(chunk.dictionary.to_pylist())
+        return "\n".join(names[chunk.indices.to_numpy()].tolist()).encode()
+    return np.ascontiguousarray(chunk.to_numpy(zero_copy_only=False)).tobytes()
