@@ -29,7 +29,7 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench
 
 $(VENV)/.run: pyproject.toml | check-system
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -155,7 +155,10 @@ def _drive(pool: Sequence[_Worker], tasks: Sequence[Task], folder: RunFolder, li
                 break
             started.add(ready[0].key)
             listen(Event("start", ready[0]))
-            worker.begin(ready[0])
+            try:
+                worker.begin(ready[0])
+            except OSError:
+                raise _died(worker, ready[0]) from None
         busy = {worker.pipe: worker for worker in pool if worker.task}
         if not busy:
             return
@@ -168,10 +171,8 @@ def _hear(worker: _Worker, listen: Listener) -> None:
     assert task is not None
     try:
         kind, content = worker.pipe.recv()
-    except EOFError:
-        worker.process.join()
-        code = worker.process.exitcode
-        raise TaskError(task, f"its process died ({_death(code)}); run again to continue") from None
+    except (EOFError, OSError):
+        raise _died(worker, task) from None
     if kind == "failed":
         raise TaskError(task, *content)
     if kind == "progress":
@@ -181,10 +182,13 @@ def _hear(worker: _Worker, listen: Listener) -> None:
     listen(Event("done", task))
 
 
-def _death(code: int | None) -> str:
+def _died(worker: _Worker, task: Task) -> TaskError:
+    worker.process.join(timeout=5)
+    code = worker.process.exitcode
+    how = f"exit code {code}"
     if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}{', out of memory?' if code == -9 else ''}"
-    return f"exit code {code}"
+        how = f"signal {signal.Signals(-code).name}{', out of memory?' if code == -signal.SIGKILL else ''}"
+    return TaskError(task, f"its process died ({how}); run again to continue")
 
 
 def _cause(problem: Exception) -> str:

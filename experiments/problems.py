@@ -73,7 +73,7 @@ def _must(error: Mapping[str, Any]) -> str:
     kind, context = error["type"], error.get("ctx") or {}
     if kind in _COMPARISONS:
         name, sign = _COMPARISONS[kind]
-        return f"must be {sign} {context[name]}"
+        return f"must be {sign} {context[name]:g}"
     if kind == "literal_error":
         return f"must be {context['expected']}"
     if kind == "string_pattern_mismatch":

@@ -106,7 +106,28 @@ class Results:
         return list(dict.fromkeys(r.metric for r in self.rows))
 
     def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows as plain values, as in results.csv."""
         return [asdict(row) for row in self.rows]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values; a number that is not there is null."""
+        return {
+            "decision": self.decision.to_dict(),
+            "control": self.control,
+            "estimator": self.estimator,
+            "users": dict(self.n_users),
+            "orders": dict(self.orders),
+            "results": [_nulled(row) for row in self.to_dicts()],
+            "truth": [_nulled(asdict(row)) for row in self.truth],
+            "satisfaction_correlation": _nulled(dict(self.satisfaction_correlation)),
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+        }
+
+
+def _nulled(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity."""
+    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in values.items()}
 
 
 def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results:

@@ -22,7 +22,7 @@ from experiments.sections.seeds import Seeds
 from experiments.sections.truth import TruthSection
 from experiments.sections.warmup import WarmupSection
 from experiments.sections.world import WorldSection
-from policies.base import AbstractPolicy
+from policies.base import AbstractPolicy, plain
 
 LIBRARY = Path(__file__).parent / "library"
 SCENARIOS = Path(__file__).parent.parent / "sim" / "scenarios"
@@ -56,8 +56,8 @@ class Experiment(Section):
         values["warmup"]["policy"] = build_policy(self.warmup.policy).spec()
         for arm in self.experiment.arms:
             values["experiment"]["arms"][arm]["policy"] = self.policy(arm).spec()
-        plain: dict[str, Any] = json.loads(json.dumps(values))
-        return plain
+        resolved: dict[str, Any] = plain(values)
+        return resolved
 
     def identity(self) -> str:
         """A hash of everything the run depends on."""

@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parent.parent
 _SOURCES = ("sim", "policies", "experiments/stages.py", "experiments/assignment.py", "experiments/sections")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """One step of a run.
 

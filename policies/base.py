@@ -67,7 +67,8 @@ class AbstractPolicy(ABC):
 
     def spec(self) -> dict[str, Any]:
         """The policy as YAML would name it."""
-        return {"type": self.name, **asdict(self)}  # type: ignore[call-overload]
+        values: dict[str, Any] = plain({"type": self.name, **asdict(self)})  # type: ignore[call-overload]
+        return values
 
     def fit_spec(self) -> dict[str, Any]:
         """The part of the spec that `fit` depends on; policies that agree in it share one fit."""
@@ -110,6 +111,15 @@ class AbstractPolicy(ABC):
     def json_schema(cls) -> dict[str, Any]:
         """The keys of its YAML, `type` apart, as a JSON schema."""
         return TypeAdapter(cls).json_schema()
+
+
+def plain(values: Any) -> Any:
+    """Values as YAML holds them, with one form for equal numbers: 1 and 1.0 are the same policy."""
+    if isinstance(values, Mapping):
+        return {str(key): plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [plain(value) for value in values]
+    return int(values) if isinstance(values, float) and values.is_integer() else values
 
 
 def check_log(log: Log, positives: Mapping[str, int]) -> None:

@@ -21,7 +21,7 @@ Keys = NDArray[np.uint64]
 _WEYL = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = (np.uint64(s) for s in (30, 27, 31, 11))
+_S30, _S27, _S31, _S12 = (np.uint64(s) for s in (30, 27, 31, 12))
 
 
 def purpose(name: str) -> np.uint64:
@@ -36,8 +36,8 @@ def root(seed: int, name: str) -> Keys:
 
 def fold(key: Keys, occasion: ArrayLike) -> Keys:
     """Fold one more id (user, visit, slot, item, or the code of a purpose) into keys; broadcasts."""
-    z = np.atleast_1d(np.asarray(occasion)).astype(np.uint64)  # a scalar would warn on wrap-around
-    z = z * _WEYL
+    z = np.atleast_1d(np.asarray(occasion))  # a scalar would warn on wrap-around
+    z = (z.view(np.uint64) if z.dtype == np.int64 else z.astype(np.uint64)) * _WEYL
     z = z + key
     z ^= z >> _S30
     z *= _MIX_1
@@ -48,8 +48,8 @@ def fold(key: Keys, occasion: ArrayLike) -> Keys:
 
 
 def uniform(key: Keys) -> NDArray[np.float64]:
-    """Uniform on the open interval (0, 1), 53 bits."""
-    return (key >> _S11).astype(np.float64) * 2.0**-53 + 2.0**-54
+    """Uniform on the open interval (0, 1), 52 bits: with 53 the largest would round to 1."""
+    return (key >> _S12).astype(np.float64) * 2.0**-52 + 2.0**-53
 
 
 def normal(key: Keys) -> NDArray[np.float64]:

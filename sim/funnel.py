@@ -125,6 +125,8 @@ class FunnelSpec:
         for position, (name, action) in enumerate(self.actions.items()):
             if name != "click" and action.parent not in names[:position]:
                 raise ValueError(f"actions.{name}.parent must be an action above it, got {action.parent!r}")
+            if name != "click" and self.actions[action.parent].delay:
+                raise ValueError(f"actions.{name}.parent must act at once, got {action.parent!r}, which has a delay")
             for lifter in action.lifted_by:
                 self._check_lifter(name, lifter, names[:position])
 
@@ -188,7 +190,8 @@ def response(drivers: Drivers, people: People, catalogue: Catalogue, shift: F32 
 
 
 def logistic(x: F32) -> F32:
-    return np.float32(1) / (np.float32(1) + np.exp(-x))
+    """1 / (1 + exp(-x)); log-odds below -80 count as -80, where float32 would overflow."""
+    return np.float32(1) / (np.float32(1) + np.exp(np.minimum(-x, np.float32(80))))
 
 
 @dataclass(frozen=True, slots=True)

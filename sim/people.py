@@ -109,7 +109,7 @@ def draw_people(spec: PeopleSpec, catalogue: CatalogueSpec, seed: int, user: Int
     segment = (u("segment") * spec.segments).astype(np.int64)
     own = _unit(np.stack([z(f"taste {d}") for d in range(catalogue.dimensions)], axis=1))
     taste = _unit(spec.concentration * segment_tastes(spec, catalogue, seed)[segment] + own)
-    elsewhere = (u("elsewhere") * spec.segments).astype(np.int64)
+    elsewhere = (segment + 1 + (u("elsewhere") * (spec.segments - 1)).astype(np.int64)) % spec.segments
     public_segment = np.where(u("accuracy") < spec.segment_accuracy, segment, elsewhere)
     caution = z("price sensitivity")
     reading = (caution + spec.price_band_noise * z("price band")) / np.sqrt(1 + spec.price_band_noise**2)

@@ -8,8 +8,8 @@ from sim import draws
 from sim.records import Floats, Ints, Scores
 
 
-def ranked(scores: Scores) -> Ints:
-    """Positions of candidates from best to worst, shape (R, C); ties go to the earlier candidate.
+def ranked(scores: Scores, depth: int | None = None) -> Ints:
+    """Positions of candidates from best to worst, shape (R, C) or (R, depth); ties go to the earlier candidate.
 
     Score and position are packed into one sortable integer: a total order, and at 100 candidates
     0.7 us a request, where argpartition plus argsort takes 1.9 us and leaves ties to chance.
@@ -19,6 +19,9 @@ def ranked(scores: Scores) -> Ints:
     packed = (~ascending).astype(np.int64)
     packed <<= 32
     packed |= np.arange(scores.shape[1])
+    if depth is not None and depth < scores.shape[1]:
+        packed.partition(depth - 1, axis=1)
+        packed = packed[:, :depth].copy()
     packed.sort(axis=1)
     packed &= 0xFFFFFFFF
     return packed
@@ -42,8 +45,8 @@ def explored(utility: Floats, keys: draws.Keys) -> Ints:
 
 def propensities(utility: Floats, order: Ints) -> Scores:
     """P(candidate here | those above it), in the order given; shape (R, C)."""
-    weight = np.exp(utility - utility.max(axis=1, keepdims=True))
-    in_order = np.take_along_axis(weight, order, axis=1)
-    # Remaining mass summed from the bottom: subtraction from the total would cancel at deep ranks.
-    remaining = np.cumsum(in_order[:, ::-1], axis=1)[:, ::-1]
-    return (in_order / np.maximum(remaining, np.finfo(float).tiny)).astype(np.float32)
+    in_order = np.take_along_axis(utility, order, axis=1)
+    # In logs and summed from the bottom: at low temperatures the weights of deep ranks underflow, and
+    # subtraction from the total would cancel.
+    remaining = np.logaddexp.accumulate(in_order[:, ::-1], axis=1)[:, ::-1]
+    return np.exp(in_order - remaining).astype(np.float32)

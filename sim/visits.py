@@ -149,15 +149,19 @@ class VisitDesk:
         requests = self._requests(wave, time, visit, keys)
         arm = self.arm_of[wave]
         scores = self._scores(requests, arm)
-        order, propensity = self._order(scores, requests.candidates, arm, keys)
+        order, propensity = self._order(scores, requests, arm, keys)
 
         n_pages = pages_wanted(browse, world.people, draws.fold(keys, _PAGES), wave)
+        # A visit ends at midnight: what belongs to a day is in its log, and no page outlives the period.
+        n_pages = np.minimum(n_pages, 1 + (DAY - 1 - time % DAY) // browse.seconds_per_page)
         visit_of = np.repeat(np.arange(len(wave)), n_pages)
         page = np.arange(len(visit_of)) - np.repeat(np.cumsum(n_pages) - n_pages, n_pages)
         slots = world.scenario.attention.slots
         rank = page[:, None] * slots + np.arange(slots)  # (pages, slots)
-        position = order[visit_of[:, None], rank]
-        item = requests.pools[requests.pool[visit_of][:, None], position]
+        position = order.reshape(len(wave), -1, slots)[visit_of, page]
+        n_candidates = scores.shape[1]
+        place = visit_of[:, None] * n_candidates + position
+        item = requests.pools.ravel().take(requests.pool[visit_of][:, None] * n_candidates + position)
 
         examine_luck = draws.uniform(draws.fold(draws.fold(keys, _EXAMINE)[visit_of][:, None], rank))
         examined = world.scenario.attention.draw(examine_luck)
@@ -184,8 +188,8 @@ class VisitDesk:
             visit_of=visit_of,
             page=page,
             item=item,
-            score=np.take_along_axis(scores, order, axis=1)[visit_of[:, None], rank],
-            propensity=propensity[visit_of[:, None], rank],
+            score=scores.ravel().take(place),
+            propensity=np.ones(item.shape, np.float32) if propensity is None else propensity.ravel().take(place),
             examined=examined,
             intent=intent,
             click_page=click_page,
@@ -225,29 +229,28 @@ class VisitDesk:
         scores = np.empty((len(requests), requests.pools.shape[1]), dtype=np.float32)
         for index, ranker in enumerate(self.rankers):
             rows = np.flatnonzero(arm == index)
-            if not len(rows):
-                continue
-            given = ranker.score(requests.take(rows) if len(rows) < len(arm) else requests)
-            if given.shape != (len(rows), scores.shape[1]) or not np.isfinite(given).all():
-                raise ValueError(
-                    f"arm {index} ({type(ranker).__name__}): score must return finite numbers of shape "
-                    f"{(len(rows), scores.shape[1])}, got shape {given.shape}"
-                    f"{'' if np.isfinite(given).all() else ' with NaN or infinity'}"
-                )
-            scores[rows] = given
+            if len(rows) == len(arm):  # one arm alone: no need to copy its requests and scores
+                return _checked(ranker, index, requests)
+            if len(rows):
+                scores[rows] = _checked(ranker, index, requests.take(rows))
         return scores
 
-    def _order(self, scores: Scores, candidates: Ints, arm: Ints, keys: draws.Keys) -> tuple[Ints, Scores]:
-        """Positions best first and their propensities, each of shape (R, C)."""
+    def _order(self, scores: Scores, requests: Requests, arm: Ints, keys: draws.Keys) -> tuple[Ints, Scores | None]:
+        """Positions best first, as far down as anyone reads, shape (R, pages * slots), and the propensity of
+        every candidate where it stands, shape (R, C); None where nobody explores and all are 1."""
+        depth = self.world.scenario.browse.pages * self.world.scenario.attention.slots
         temperature = self.temperature[arm]
         exploring = np.flatnonzero(temperature > 0)
         if not len(exploring):
-            return ranked(scores), np.ones_like(scores)
-        order, propensity = ranked(scores), np.ones_like(scores)
+            return ranked(scores, depth), None
+        order, propensity = ranked(scores, depth), np.ones_like(scores)
         utility = utilities(scores[exploring], temperature[exploring])
-        noise = draws.fold(draws.fold(keys[exploring], _EXPLORE)[:, None], candidates[exploring])
-        order[exploring] = explored(utility, noise)
-        propensity[exploring] = propensities(utility, order[exploring])
+        noise = draws.fold(draws.fold(keys[exploring], _EXPLORE)[:, None], requests.candidates[exploring])
+        whole = explored(utility, noise)
+        order[exploring] = whole[:, :depth]
+        here = np.empty_like(propensity[exploring])
+        np.put_along_axis(here, whole, propensities(utility, whole), axis=1)
+        propensity[exploring] = here
         return order, propensity
 
     def _intent(self, keys: draws.Keys) -> Scores:
@@ -296,3 +299,15 @@ class VisitDesk:
                 )
             )
         return orders
+
+
+def _checked(ranker: Ranker, index: int, requests: Requests) -> Scores:
+    """What a ranker says, if it can be ranked by."""
+    given = ranker.score(requests)
+    wanted = (len(requests), requests.pools.shape[1])
+    if given.shape != wanted or not np.isfinite(given).all():
+        raise ValueError(
+            f"arm {index} ({type(ranker).__name__}): score must return finite numbers of shape {wanted}, "
+            f"got shape {given.shape}{'' if np.isfinite(given).all() else ' with NaN or infinity'}"
+        )
+    return given

@@ -1,0 +1,93 @@
+"""`seesaw run`: from a spec to a decision."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import click
+
+from experiments.commands.exits import INTERRUPTED, fail, refuse
+from experiments.spec import Experiment, SpecError, load_experiment
+
+
+@click.command("run")
+@click.argument("spec")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override any key, such as world.users=2000.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Set all three seeds.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=lambda: min(os.cpu_count() or 1, 8),
+    help="Processes; the result does not depend on it. [default: one per core, at most 8]",
+)
+@click.option("--quick", is_flag=True, help="A tenth of the users and half the days, for a first look.")
+@click.option("--force", is_flag=True, help="Discard what the folder holds and start anew.")
+@click.option("--quiet", is_flag=True, help="No progress, only the result.")
+@click.option("--json", "as_json", is_flag=True, help="Print the decision and every estimate as JSON.")
+def command(
+    spec: str,
+    sets: tuple[str, ...],
+    seed: int | None,
+    out: Path | None,
+    workers: int,
+    quick: bool,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run an experiment: SPEC is a YAML file or a name of `seesaw list`.
+
+    An unfinished run continues where it stopped; a finished one is only shown again.
+    """
+    try:
+        experiment = load_experiment(spec, sets, seed)
+    except SpecError as problem:
+        refuse(problem.lines)
+    experiment = experiment.quick() if quick else experiment
+    folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
+    _perform(experiment, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
+
+
+def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool) -> None:
+    from experiments.executors import TaskError
+    from experiments.report.terminal import show
+    from experiments.run import run
+    from experiments.store import FolderError
+
+    try:
+        with _progress(quiet) as progress:
+            done = run(
+                experiment, folder, workers=workers, force=force, listen=progress.hear, announce=progress.announce
+            )
+    except FolderError as problem:
+        refuse([str(problem)])
+    except TaskError as problem:
+        fail(f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue")
+    except OSError as problem:
+        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
+    except KeyboardInterrupt:
+        click.echo(f"\ninterrupted; finished steps are kept in {folder}. To continue: {_same_command()}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), **done.results.to_dict()}, indent=1))
+        return
+    show(experiment, done)
+
+
+def _progress(quiet: bool):  # type: ignore[no-untyped-def]
+    import sys
+
+    from experiments.report.progress import Live, Silent
+
+    return Silent() if quiet or not sys.stderr.isatty() else Live()
+
+
+def _same_command() -> str:
+    import sys
+
+    kept = [argument for argument in sys.argv[1:] if argument != "--force"]
+    return shlex.join(["seesaw", *kept])

@@ -1,0 +1,45 @@
+"""`seesaw schema`: the JSON Schema of experiments, for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of experiments; editors with YAML support complete and check by it."""
+    click.echo(json.dumps(experiment_schema(), indent=1))
+
+
+def experiment_schema() -> dict[str, Any]:
+    """The schema of the spec, with the keys of every policy, and scenarios by name as well as in full."""
+    from experiments.spec import Experiment
+    from policies.table import POLICIES, policy_class
+
+    schema = Experiment.model_json_schema()
+    definitions = schema["$defs"]
+    for name in POLICIES:
+        own = policy_class(name).json_schema()
+        definitions |= own.pop("$defs", {})
+        own["properties"] = {"type": {"const": name}, **own.get("properties", {})}
+        own["required"] = ["type", *own.get("required", [])]
+        own["additionalProperties"] = False
+        definitions[f"policy {name}"] = own
+    choices = [{"enum": list(POLICIES)}, *({"$ref": f"#/$defs/policy {name}"} for name in POLICIES)]
+    for section in ("ArmSection", "WarmupSection"):
+        field = definitions[section]["properties"]["policy"]
+        field.pop("anyOf", None)
+        field.pop("type", None)
+        field.pop("additionalProperties", None)
+        field["anyOf"] = choices
+    scenario = definitions["WorldSection"]["properties"]["scenario"]
+    reference = scenario.pop("$ref")
+    scenario["anyOf"] = [{"type": "string"}, {"$ref": reference}]
+    schema["properties"]["seed"] = {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/Seeds"}]}
+    margins = definitions["MetricsSection"]["properties"]["guardrails"]
+    margins["additionalProperties"] = {"type": ["number", "string"], "pattern": r"^-[0-9.]+ *%$"}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

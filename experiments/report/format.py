@@ -1,0 +1,92 @@
+"""Numbers as people read them: percent with a sign, a lift with its half-width and its truth, "can't tell"."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from experiments.results import Row
+
+CANT_TELL = "can't tell"
+MINUS = "\N{MINUS SIGN}"
+FINE = 0.0005  # a half-width below 0.05 % would read "0.0" with one digit
+FIGURE_NAME = 16  # characters of a name that fit beside a panel
+
+
+def percent(x: float, digits: int = 1) -> str:
+    """A relative change such as 0.057 as "+5.7 %"; "can't tell" where there is no finite number."""
+    return f"{_signed(x, digits)} %" if math.isfinite(x) else CANT_TELL
+
+
+def points(x: float, digits: int = 1) -> str:
+    """A width such as 0.019 in percentage points, without sign or unit: "1.9"."""
+    return f"{x * 100:,.{digits}f}" if math.isfinite(x) else CANT_TELL
+
+
+def cell(row: Row) -> str:
+    """Lift, half the width of its interval and the truth, in percent: "+5.7 % ± 1.9 (+4.9)"."""
+    digits = _digits(row)
+    truth = _signed(row.true_lift, digits) if math.isfinite(row.true_lift) else CANT_TELL
+    if not math.isfinite(row.lift):
+        return f"{CANT_TELL} ({truth})"
+    return f"{percent(row.lift, digits)} ± {_half_width(row, digits)} ({truth})"
+
+
+def apart(x: float, other: float) -> int:
+    """Digits that tell two changes apart, so that a bound beside its margin never looks equal to it; at most 3."""
+    return next((d for d in (1, 2) if x == other or percent(x, d) != percent(other, d)), 3)
+
+
+def interval(row: Row) -> str:
+    """Both ends of a row's interval: "+3.8 % to +7.6 %"; "can't tell" where it has no ends."""
+    if not bounded(row):
+        return CANT_TELL
+    digits = _digits(row)
+    return f"{percent(row.ci_low, digits)} to {percent(row.ci_high, digits)}"
+
+
+def bounded(row: Row) -> bool:
+    """Whether a row's interval has two ends."""
+    return math.isfinite(row.ci_low) and math.isfinite(row.ci_high)
+
+
+def p_value(p: float) -> str:
+    """A p-value with two digits; below 0.001 only that."""
+    if not math.isfinite(p):
+        return CANT_TELL
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def number(x: float) -> str:
+    """A value in its own unit with four digits; thousands are set apart."""
+    if not math.isfinite(x):
+        return CANT_TELL
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
+
+
+def typeset(text: str) -> str:
+    """Text with true minus signs before numbers; hyphens within names stay."""
+    return re.sub(r"(?<![\w.\-])-(?=\d)", MINUS, text)
+
+
+def shorten(name: str, longest: int = FIGURE_NAME) -> str:
+    """A name that fits a figure: both its ends, since names of arms often differ only in the last letters."""
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) // 2
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def _digits(row: Row) -> int:
+    fine = bounded(row) and (row.ci_high - row.ci_low) / 2 < FINE
+    return 2 if fine else 1
+
+
+def _half_width(row: Row, digits: int) -> str:
+    return points((row.ci_high - row.ci_low) / 2, digits) if bounded(row) else CANT_TELL
+
+
+def _signed(x: float, digits: int) -> str:
+    """In percent without its sign of unit; a zero after rounding has no sign."""
+    rounded = round(x * 100, digits)
+    return f"{rounded:+,.{digits}f}" if rounded else f"{0:.{digits}f}"

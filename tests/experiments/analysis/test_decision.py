@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from experiments.analysis.decision import DO_NOT_SHIP, EXTEND, SHIP, Decision, decide
+from experiments.analysis.lifts import Lift, lift
+
+SURE, VAGUE = 0.001, 0.2
+
+
+def one(arm: str, metric: str, relative: float, se: float) -> Lift:
+    return lift(arm, metric, 1 + relative, se**2 / 2, 1.0, se**2 / 2, 0.05)
+
+
+def decided(*found: Lift, srm: float = 0.5) -> Decision:
+    return decide(found, ["gmv", "ctr"], {"visits": -0.01}, srm, 0.05)
+
+
+def arm(name: str, gmv: tuple[float, float], ctr: tuple[float, float], visits: tuple[float, float]) -> list[Lift]:
+    return [one(name, "gmv", *gmv), one(name, "ctr", *ctr), one(name, "visits", *visits)]
+
+
+def test_a_sure_gain_within_the_guardrails_ships() -> None:
+    decision = decided(*arm("b", (0.1, SURE), (0.0, SURE), (0.0, SURE)))
+    assert (decision.verdict, decision.arm) == (SHIP, "b")
+    assert "gmv +10.0%" in decision.sentence
+
+
+def test_of_two_the_larger_gain_on_the_first_goal_ships() -> None:
+    found = arm("b", (0.1, SURE), (0.3, SURE), (0.0, SURE)) + arm("c", (0.2, SURE), (0.1, SURE), (0.0, SURE))
+    assert decided(*found).arm == "c"
+
+
+def test_a_gain_paid_with_another_goal_does_not_ship() -> None:
+    decision = decided(*arm("b", (0.1, SURE), (-0.05, SURE), (0.0, SURE)))
+    assert decision.verdict == DO_NOT_SHIP
+    assert "pays with ctr -5.0%" in decision.sentence
+
+
+def test_a_broken_guardrail_does_not_ship() -> None:
+    decision = decided(*arm("b", (0.1, SURE), (0.0, SURE), (-0.05, SURE)))
+    assert decision.verdict == DO_NOT_SHIP
+    assert "breaks the guardrail visits" in decision.sentence
+
+
+def test_an_unclear_guardrail_or_no_sure_gain_extends() -> None:
+    assert decided(*arm("b", (0.1, SURE), (0.0, SURE), (0.0, VAGUE))).verdict == EXTEND
+    assert decided(*arm("b", (0.1, VAGUE), (0.0, VAGUE), (0.0, SURE))).verdict == EXTEND
+
+
+def test_a_sample_ratio_mismatch_blocks_the_best_result() -> None:
+    decision = decided(*arm("b", (0.1, SURE), (0.1, SURE), (0.0, SURE)), srm=1e-5)
+    assert decision.verdict == DO_NOT_SHIP
+    assert "shares" in decision.sentence
+
+
+def test_nothing_observed_never_ships_and_prints_no_nan() -> None:
+    nothing = [lift("b", metric, 0.0, 0.0, 0.0, 0.0, 0.05) for metric in ("gmv", "ctr", "visits")]
+    decision = decided(*nothing)
+    assert decision.verdict == EXTEND
+    assert "nan" not in json.dumps(decision.to_dict()).lower()
+    json.loads(json.dumps(decision.to_dict(), allow_nan=False))
+
+
+@pytest.mark.parametrize("guardrail", [-0.01, 0.0])
+def test_a_useless_arm_ships_no_more_often_than_alpha(guardrail: float) -> None:
+    """Both goals null; the guardrail exactly at its margin, or harmless."""
+    rng, n, shipped = np.random.default_rng(0), 4000, 0
+    for _ in range(n):
+        draws = rng.normal([0.0, 0.0, guardrail], 0.02)
+        found = [one("b", metric, x, 0.02) for metric, x in zip(("gmv", "ctr", "visits"), draws, strict=True)]
+        shipped += decided(*found).verdict == SHIP
+    assert shipped / n <= binom.ppf(0.9995, n, 0.05) / n
