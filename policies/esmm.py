@@ -52,8 +52,8 @@ class ESMM(AbstractPolicy):
         learn, check = nets.time_split(log.time, self.training.validation_share)
         towers = nets.build_nets(self.features_, rows, ("ctr", "cvr"), self.training, self.seed())
         clicks, buys = float(log["click"].sum()), float(log["buy"].sum())
-        towers["ctr"].start_at(clicks / len(log))
-        towers["cvr"].start_at(buys / clicks)
+        towers["ctr"].start_at((clicks + 0.5) / (len(log) + 1))
+        towers["cvr"].start_at((buys + 0.5) / (clicks + 1))
         batch, click, buy = nets.tensors(rows), nets.labels(log["click"]), nets.labels(log["buy"])
 
         def losses(picked: Ints) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,9 @@ PAIR_DENSE = ("pair_popularity_in_segment", "pair_category_coec", "pair_price_ga
 
 def clicks_over_expected(log: Log, key: Ints, n_keys: int) -> Floats:
     """Clicks over what the slots alone would have brought (COEC), shrunk to 1; shape (n_keys,)."""
-    slot = log.page * (int(log.slot.max()) + 1) + log.slot
+    if not len(log):
+        return np.ones(n_keys)
+    slot = log.page.astype(np.int64) * (int(log.slot.max()) + 1) + log.slot
     shown = np.bincount(slot)
     expected = (np.bincount(slot, log["click"]) / np.maximum(shown, 1))[slot]
     clicks = np.bincount(key, log["click"], minlength=n_keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import warnings
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
@@ -11,11 +12,12 @@ import numpy as np
 from sim.records import Floats
 
 FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
-    "log1p": np.log1p,
+    "log1p": lambda x: np.log1p(np.maximum(x, TINY - 1)),
     "log": lambda x: np.log(np.maximum(x, TINY)),
     "exp": lambda x: np.exp(np.minimum(x, 80.0)),  # e^80 still fits a float32 score
     "sqrt": lambda x: np.sqrt(np.maximum(x, 0.0)),
 }
+HUGE = 1e100  # values are held within it after every step: a product of two still is a float
 TINY = 1e-12  # a goal of exactly 0 must not make log or a negative power infinite
 LONGEST = 500  # characters; a formula longer than this is a mistake
 _BINARY: Mapping[type[ast.operator], Callable[[Floats, Floats], Floats]] = {
@@ -51,7 +53,9 @@ class Formula:
         if len(text) > LONGEST:
             raise FormulaError(f"must be at most {LONGEST} characters, got {len(text)}; split it or drop terms")
         try:
-            self._tree = ast.parse(text, mode="eval").body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # of texts such as 1if, which are refused below
+                self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
             column = getattr(problem, "offset", None) or 0
             raise FormulaError(
@@ -64,9 +68,13 @@ class Formula:
 
     def __call__(self, values: Mapping[str, Floats]) -> Floats:
         """The value for goals given by name, each of shape (R, C)."""
-        return _value(self._tree, {**self.params, **values})
+        with np.errstate(over="ignore"):
+            return _value(self._tree, {**self.params, **values})
 
     def _check_names(self, names: set[str], goals: Collection[str]) -> None:
+        for name, number in self.params.items():
+            if not np.isfinite(number):
+                raise FormulaError(f"params.{name} must be a finite number, got {number}")
         both = sorted(set(self.params) & set(goals))
         if both:
             raise FormulaError(f"a parameter must not have the name of a goal, got {', '.join(both)}; rename it")
@@ -107,7 +115,7 @@ def _check(node: ast.AST) -> None:
 def _value(node: ast.AST, values: Mapping[str, Floats | float]) -> Floats:
     match node:
         case ast.BinOp(left, op, right):
-            return _BINARY[type(op)](_value(left, values), _value(right, values))
+            return np.clip(_BINARY[type(op)](_value(left, values), _value(right, values)), -HUGE, HUGE)
         case ast.UnaryOp(op, operand):
             value = _value(operand, values)
             return -value if isinstance(op, ast.USub) else value

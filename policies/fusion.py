@@ -34,6 +34,10 @@ class PowerProduct:
         if unknown or not self.exponents:
             raise ValueError(f"exponents must name goals out of {', '.join(FORMULA_GOALS)}, got {list(self.exponents)}")
 
+        wrong = {goal: a for goal, a in self.exponents.items() if not np.isfinite(a)}
+        if wrong:
+            raise ValueError(f"exponents must be finite numbers, got {wrong}")
+
     def __call__(self, goals: Mapping[str, Floats]) -> Floats:
         """Shape (R, C); a sum of logs, so that small goals do not underflow."""
         missing = [goal for goal in self.exponents if goal not in goals]

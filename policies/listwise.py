@@ -41,7 +41,11 @@ class LambdaMART(AbstractPolicy):
     truncation: Annotated[int, Ge(1)] = 13
 
     def __post_init__(self) -> None:
-        if list(self.label_gain) != sorted(self.label_gain) or self.label_gain[0] < 0:
+        if (
+            not np.isfinite(self.label_gain).all()
+            or list(self.label_gain) != sorted(self.label_gain)
+            or self.label_gain[0] < 0
+        ):
             raise ValueError(
                 f"label_gain must not fall over {', '.join(LEVELS)} nor be negative, got {list(self.label_gain)}; "
                 f"try [0, 1, 3, 7]"
@@ -79,6 +83,8 @@ class LambdaMART(AbstractPolicy):
         return self
 
     def score(self, requests: Requests) -> Scores:
+        if not len(requests):
+            return np.zeros(requests.candidates.shape, dtype=np.float32)
         x = dense_candidates(self.features_, self.features_.inputs(requests))
         raw = np.asarray(self.model_.predict(x, num_threads=1))
         return raw.reshape(requests.candidates.shape).astype(np.float32)

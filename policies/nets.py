@@ -190,6 +190,8 @@ def decay(embeddings: Embeddings, batch: Batch, strength: float) -> Tensor:
 
 def time_split(time: Ints, share: float) -> tuple[Ints, Ints]:
     """Rows for training and, the last share by time, for validation; neither is empty."""
+    if len(time) < 2:
+        raise ValueError(f"at least two rows are needed to learn and to validate, got {len(time)}")
     cut = np.quantile(time, 1 - share)
     late = time > cut
     if not late.any() or late.all():

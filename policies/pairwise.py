@@ -38,7 +38,7 @@ class BPR(AbstractPolicy):
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
-        if list(self.gains) != sorted(set(self.gains)):
+        if not np.isfinite(self.gains).all() or list(self.gains) != sorted(set(self.gains)):
             raise ValueError(f"gains must rise over {', '.join(LEVELS)}, got {list(self.gains)}; try [0, 1, 3, 7]")
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:

@@ -45,6 +45,8 @@ class Tower:
 
     def logits(self, inputs: Inputs) -> F32:
         """Shape (R, C)."""
+        if not len(inputs):
+            return np.zeros(inputs.item.shape, dtype=np.float32)
         blocks = [slice(start, start + REQUESTS_PER_BLOCK) for start in range(0, len(inputs), REQUESTS_PER_BLOCK)]
         return np.concatenate([self._block(inputs.take(block)) for block in blocks])
 
@@ -70,4 +72,4 @@ class Tower:
 
 
 def sigmoid(x: F32) -> F32:
-    return np.float32(1) / (np.float32(1) + np.exp(-x))
+    return np.float32(1) / (np.float32(1) + np.exp(-np.maximum(x, np.float32(-80))))

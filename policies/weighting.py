@@ -40,7 +40,7 @@ class SampleWeight(AbstractPolicy):
         unknown = [name for name in self.weights if name not in BEHAVIOURS]
         if unknown or not self.weights:
             raise ValueError(f"weights must name behaviours out of {', '.join(BEHAVIOURS)}, got {list(self.weights)}")
-        wrong = {name: w for name, w in self.weights.items() if not w > 0}
+        wrong = {name: w for name, w in self.weights.items() if not 0 < w < np.inf}
         if wrong:
             raise ValueError(f"weights must be > 0, got {wrong}; leave a behaviour out to ignore it")
 

@@ -151,14 +151,14 @@ def _reason(
     losses: Sequence[str],
     guardrails: Sequence[Guardrail],
 ) -> str:
-    said = [f"{goal} {by[arm, goal].lift:+.1%}" for goal in gains]
+    said = [f"{goal} {_percent(by[arm, goal].lift)}" for goal in gains]
     text = f"gains {' and '.join(said)}" if said else f"no sure gain on {' or '.join(goals)}"
     if losses:
-        text += f", pays with {' and '.join(f'{goal} {by[arm, goal].lift:+.1%}' for goal in losses)}"
+        text += f", pays with {' and '.join(f'{goal} {_percent(by[arm, goal].lift)}' for goal in losses)}"
     failed = [g for g in guardrails if g.verdict == "FAIL"]
     unclear = [g for g in guardrails if g.verdict == "UNCLEAR"]
     if failed:
-        text += f", breaks the guardrail {' and '.join(f'{g.metric} ({g.lift:+.1%})' for g in failed)}"
+        text += f", breaks the guardrail {' and '.join(f'{g.metric} ({_percent(g.lift)})' for g in failed)}"
     elif unclear:
         text += f", cannot yet rule out a loss on {' and '.join(_bound(g) for g in unclear)}"
     elif guardrails:
@@ -169,7 +169,11 @@ def _reason(
 def _bound(guardrail: Guardrail) -> str:
     if not np.isfinite(guardrail.lower):
         return f"{guardrail.metric} (nothing observed)"
-    return f"{guardrail.metric} (down to {guardrail.lower:+.1%}, margin {guardrail.margin:+.1%})"
+    return f"{guardrail.metric} (down to {_percent(guardrail.lower, 2)}, margin {_percent(guardrail.margin, 2)})"
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:+.{digits}f} %"
 
 
 def _number(value: float) -> float | None:

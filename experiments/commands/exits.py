@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def invoked_as() -> str:
+    """How the user calls seesaw: by name where it is on the path, else as they just did."""
+    called = Path(sys.argv[0])
+    if called.name != "seesaw" or shutil.which("seesaw"):
+        return "seesaw"
+    return str(called)
 
 
 def refuse(lines: Iterable[str]) -> NoReturn:

@@ -17,11 +17,7 @@ TEMPLATE = Path(__file__).with_name("new.yaml")
 def command(file: Path, force: bool) -> None:
     """Write a commented experiment to FILE."""
     if file.exists() and not force:
-        refuse(
-            [
-                f"{file}: must not exist yet, found a {'folder' if file.is_dir() else 'file'}; use --force or another"
-            ]
-        )
+        refuse([f"{file}: must not exist yet, found a {'folder' if file.is_dir() else 'file'}; use --force or another"])
     try:
         file.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as problem:

@@ -6,11 +6,15 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from experiments.commands.exits import INTERRUPTED, fail, refuse
+from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
 from experiments.spec import Experiment, SpecError, load_experiment
+
+if TYPE_CHECKING:
+    from experiments.run import Run
 
 
 @click.command("run")
@@ -49,10 +53,12 @@ def command(
         refuse(problem.lines)
     experiment = experiment.quick() if quick else experiment
     folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
-    _perform(experiment, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
+    _perform(experiment, spec, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
 
 
-def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool) -> None:
+def _perform(
+    experiment: Experiment, spec: str, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool
+) -> None:
     from experiments.executors import TaskError
     from experiments.report.terminal import show
     from experiments.run import run
@@ -75,7 +81,7 @@ def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool,
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **done.results.to_dict()}, indent=1))
         return
-    show(experiment, done)
+    show(experiment, done, next_steps(spec, done))
 
 
 def _progress(quiet: bool):  # type: ignore[no-untyped-def]
@@ -86,8 +92,21 @@ def _progress(quiet: bool):  # type: ignore[no-untyped-def]
     return Silent() if quiet or not sys.stderr.isatty() else Live()
 
 
+def next_steps(spec: str, run: Run) -> list[tuple[str, str]]:
+    """Where the report is, and what to type next."""
+    seesaw = invoked_as()
+    another = f"{seesaw} run {shlex.quote(spec)} --seed {max(run.manifest['seed'].values()) + 4}"
+    return [
+        ("report", str(run.folder / "report.html") + ("   (finished before; shown again)" if run.reused else "")),
+        ("tables", str(run.folder / "results.csv")),
+        ("next", f"{another}   # does it hold in another world?"),
+        ("", f"{seesaw} new my.yaml   # your own experiment"),
+        ("", f"{seesaw} list policies   # what else can be an arm"),
+    ]
+
+
 def _same_command() -> str:
     import sys
 
     kept = [argument for argument in sys.argv[1:] if argument != "--force"]
-    return shlex.join(["seesaw", *kept])
+    return shlex.join([invoked_as(), *kept])

@@ -46,10 +46,10 @@ class Live:
     """A few lines that follow the run on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._live = RichLive(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
         self._running: dict[str, tuple[Task, float, Event]] = {}
         self._begun = time.monotonic()
+        self._console = Console(stderr=True)
+        self._live = RichLive(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -85,7 +85,7 @@ class Live:
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        for task, since, event in self._running.values():
+        for task, since, event in list(self._running.values()):  # drawn by a thread of its own
             seconds = time.monotonic() - since
             if event.of:
                 left = seconds / max(event.done, 1) * (event.of - event.done)

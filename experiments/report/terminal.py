@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
-from experiments.report.format import cell, percent
+from experiments.report.format import cell, number, percent
 from experiments.results import Results
 from experiments.run import Run
 from experiments.spec import Experiment
 
 
-def show(experiment: Experiment, run: Run) -> None:
-    """Print a finished run on standard output."""
+def show(experiment: Experiment, run: Run, steps: Sequence[tuple[str, str]]) -> None:
+    """Print a finished run on standard output; `steps` come last, as (what, text)."""
     # Not a terminal: wide enough that no cell is folded, so that a saved table can be read and searched.
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
     results = run.results
-    console.print(lift_table(experiment, results))
+    console.print(f"[italic]{_title(experiment, results)}[/]")
+    for table in lift_tables(experiment, results, console):
+        console.print(table)
     for line in rankings(results):
-        console.print(escape(line))
-    for warning in results.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}")
-    for note in results.notes:
-        console.print(f"note: {escape(note)}")
-    console.print()
-    console.print(f"[bold]{escape(results.decision.sentence)}[/]")
-    console.print()
-    for line in next_steps(experiment, run):
         console.print(escape(line), soft_wrap=True)
+    for warning in results.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    for note in results.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    console.print()
+    console.print(f"[bold]{escape(results.decision.sentence)}[/]", soft_wrap=True)
+    console.print()
+    for what, text in steps:
+        console.print(escape(f"{what:<8} {text}"), soft_wrap=True)
 
 
-def lift_table(experiment: Experiment, results: Results) -> Table:
+def lift_tables(experiment: Experiment, results: Results, console: Console) -> list[Table]:
+    """Arms by metrics in one table; a table per arm where the terminal is too narrow for all."""
+    arms = [arm for arm in results.arms if arm != results.control]
+    whole = lift_table(experiment, results, arms)
+    if Measurement.get(console, console.options.update(width=1000), whole).maximum <= console.width:
+        return [whole]
+    return [lift_table(experiment, results, [arm]) for arm in arms]
+
+
+def lift_table(experiment: Experiment, results: Results, arms: Sequence[str]) -> Table:
     """Arms by metrics; each cell "lift +- half-width (truth)", bold where it is sure after correction."""
     alpha = experiment.analysis.alpha
-    table = Table(box=box.SIMPLE_HEAD, title=_title(experiment, results), title_justify="left")
-    table.add_column("metric")
-    table.add_column("role")
-    table.add_column(f"{results.control} (control)", justify="right")
-    arms = [arm for arm in results.arms if arm != results.control]
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    table.add_column(escape(results.control), justify="right", no_wrap=True)
     for arm in arms:
-        table.add_column(escape(arm), justify="right")
+        table.add_column(escape(arm), justify="right", no_wrap=True)
     for metric in results.metrics():
         rows = [results.row(arm, metric) for arm in arms]
         cells = [f"[bold]{cell(row)}[/]" if row.p_adjusted < alpha else cell(row) for row in rows]
-        table.add_row(metric, rows[0].role, f"{rows[0].control_mean:.4g}", *cells)
-    users = [f"{results.n_users[arm]}" for arm in arms]
+        table.add_row(metric, rows[0].role, number(rows[0].control_mean), *cells)
     table.add_section()
-    table.add_row("users", "", f"{results.n_users[results.control]}", *users)
-    table.add_row("orders", "", f"{results.orders[results.control]}", *(f"{results.orders[arm]}" for arm in arms))
+    control = results.control
+    table.add_row("users", "", f"{results.n_users[control]:,}", *(f"{results.n_users[arm]:,}" for arm in arms))
+    table.add_row("orders", "", f"{results.orders[control]:,}", *(f"{results.orders[arm]:,}" for arm in arms))
     return table
 
 
@@ -68,18 +80,6 @@ def rankings(results: Results) -> list[str]:
         metric, r = next(iter(results.satisfaction_correlation.items()))
         lines.append(f"Of what can be observed, {metric} tracks hidden satisfaction best (r = {r:.2f} over users).")
     return lines
-
-
-def next_steps(experiment: Experiment, run: Run) -> list[str]:
-    """Where the report is, and what to type next."""
-    again = "  (finished before; shown again)" if run.reused else ""
-    return [
-        f"report   {run.folder / 'report.html'}{again}",
-        f"tables   {run.folder / 'results.csv'}",
-        "next     seesaw run ecommerce --set experiment.arms.esmm.policy.fusion.exponents.price=0.5 --out runs/cheaper",
-        "         seesaw new my.yaml      your own experiment",
-        "         seesaw list policies    what else can be an arm",
-    ]
 
 
 def _title(experiment: Experiment, results: Results) -> str:

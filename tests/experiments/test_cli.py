@@ -134,3 +134,33 @@ def test_a_run_without_neural_policies_never_imports_torch(spec: Path, tmp_path:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_on_a_terminal_progress_names_stages_days_rate_and_time_left(spec: Path, tmp_path: Path) -> None:
+    import pty
+
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent.parent.parent),
+        "TERM": "xterm",
+        "COLUMNS": "80",
+    }
+    parent, child = pty.openpty()
+    arguments = [*CALL, "run", "tiny.yaml", "--workers", "1", "--set", "world.users=6000"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=child, stderr=child, close_fds=True)
+    os.close(child)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(parent, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(parent)
+    assert process.wait(timeout=60) == 0
+    text = seen.decode(errors="replace")
+    for said in ("warm-up", "fit", "arms", "truth", "analysis", "report", "day ", "M impressions/s", "s left"):
+        assert said in text, said
+    assert "Traceback" not in text

@@ -27,7 +27,7 @@ def arm(name: str, gmv: tuple[float, float], ctr: tuple[float, float], visits: t
 def test_a_sure_gain_within_the_guardrails_ships() -> None:
     decision = decided(*arm("b", (0.1, SURE), (0.0, SURE), (0.0, SURE)))
     assert (decision.verdict, decision.arm) == (SHIP, "b")
-    assert "gmv +10.0%" in decision.sentence
+    assert "gmv +10.0 %" in decision.sentence
 
 
 def test_of_two_the_larger_gain_on_the_first_goal_ships() -> None:
@@ -38,7 +38,7 @@ def test_of_two_the_larger_gain_on_the_first_goal_ships() -> None:
 def test_a_gain_paid_with_another_goal_does_not_ship() -> None:
     decision = decided(*arm("b", (0.1, SURE), (-0.05, SURE), (0.0, SURE)))
     assert decision.verdict == DO_NOT_SHIP
-    assert "pays with ctr -5.0%" in decision.sentence
+    assert "pays with ctr -5.0 %" in decision.sentence
 
 
 def test_a_broken_guardrail_does_not_ship() -> None:

@@ -1,0 +1,135 @@
+"""The poster: the decision, the forest, the trade-off and the guardrails on one picture."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from experiments.analysis.decision import DO_NOT_SHIP, EXTEND, SHIP, Guardrail
+from experiments.report.figures import (
+    ALARM,
+    INK,
+    MUTED,
+    RULE,
+    forest,
+    names_width,
+    style,
+    tradeoff,
+    tradeoff_pair,
+)
+from experiments.report.format import apart, percent, shorten, typeset
+from experiments.results import Results
+from experiments.spec import Experiment
+
+SIZE, DPI = (16.0, 10.0), 100
+LEFT, MIDDLE, RIGHT = 0.025, 0.63, 0.975  # of the figure's width: forest up to the middle, the rest beyond
+TOP, BOTTOM = 0.85, 0.06
+GOOD, DOUBT = "#00664b", "#7a5200"
+VERDICT_COLOURS = {SHIP: GOOD, EXTEND: DOUBT, DO_NOT_SHIP: ALARM, "PASS": GOOD, "UNCLEAR": DOUBT, "FAIL": ALARM}
+COLUMNS = 3
+LINES = 3  # of the decision's sentence that fit
+SENTENCE = 12.5  # points; a letter is 0.57 of that wide on average
+ROWS = 12  # of guardrails that fit
+
+
+def poster(experiment: Experiment, results: Results, path: Path) -> None:
+    """Save a run's picture as PNG; needs no display."""
+    with style():
+        figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
+        _heading(figure, experiment, results)
+        _forest(figure, results, experiment.analysis.alpha)
+        _tradeoff(figure, results)
+        _guardrails(figure, results)
+        _legend(figure, results, experiment.analysis.alpha)
+        figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def _heading(figure: Figure, experiment: Experiment, results: Results) -> None:
+    decision, test = results.decision, experiment.experiment
+    users = sum(results.n_users.values())
+    about = (
+        f"{experiment.name}   ·   {users:,} users   ·   {test.days} days   ·   control: {shorten(results.control, 30)}"
+    )
+    figure.text(LEFT, 0.972, about, fontsize=10, color=MUTED, va="top", parse_math=False)
+    colour = VERDICT_COLOURS.get(decision.verdict, INK)
+    verdict = figure.text(LEFT, 0.942, decision.verdict, fontsize=30, weight="bold", color=colour, va="top")
+    left = verdict.get_window_extent().x1 / (SIZE[0] * DPI) + 0.014
+    letters = int((RIGHT - left) * SIZE[0] * 72 / (0.57 * SENTENCE))
+    said = typeset(decision.sentence.removeprefix(decision.verdict).lstrip(" :"))
+    lines = textwrap.wrap(said, letters, max_lines=LINES, placeholder=" … (in full in the report)")
+    figure.text(left, 0.94, "\n".join(lines), fontsize=SENTENCE, va="top", linespacing=1.35, parse_math=False)
+    figure.add_artist(Line2D([LEFT, RIGHT], [0.863, 0.863], color=RULE, linewidth=1))
+
+
+def _forest(figure: Figure, results: Results, alpha: float) -> None:
+    metrics = results.metrics()
+    rows = -(-len(metrics) // COLUMNS)
+    wide, tall = (MIDDLE - LEFT) / COLUMNS, (TOP - BOTTOM) / rows
+    names = names_width(results) / (SIZE[0] * 72)
+    panels = {}
+    for n, metric in enumerate(metrics):
+        row, column = divmod(n, COLUMNS)
+        x, y = LEFT + column * wide + names, TOP - (row + 1) * tall + 0.03
+        axes = figure.add_axes((x, y, wide - names - 0.02, tall - 0.062))
+        role = results.row(next(arm for arm in results.arms if arm != results.control), metric).role
+        figure.text(x - names, y + tall - 0.055, metric, fontsize=9.5, weight="bold", parse_math=False)
+        figure.text(x + wide - names - 0.02, y + tall - 0.055, role, fontsize=8, color=MUTED, ha="right")
+        panels[metric] = axes
+    forest(panels, results, alpha)
+
+
+def _tradeoff(figure: Figure, results: Results) -> None:
+    pair = tradeoff_pair(results)
+    if pair is None:
+        return
+    left = MIDDLE + 0.055
+    figure.text(
+        MIDDLE + 0.015, TOP - 0.025, f"{pair[0]} against {pair[1]}", fontsize=9.5, weight="bold", parse_math=False
+    )
+    tradeoff(figure.add_axes((left, 0.43, RIGHT - left, TOP - 0.04 - 0.43)), results)
+
+
+def _guardrails(figure: Figure, results: Results) -> None:
+    found = [(verdict.arm, guardrail) for verdict in results.decision.arms for guardrail in verdict.guardrails]
+    left, top, step = MIDDLE + 0.015, 0.36, 0.0215
+    figure.text(left, top, "Guardrails", fontsize=9.5, weight="bold")
+    if not found:
+        figure.text(left, top - 1.3 * step, "None declared.", color=MUTED, fontsize=9)
+        return
+    for place, heading in _cells(left, ("", "", "lift", "at worst", "margin", "")):
+        figure.text(place, top - step, heading, fontsize=8, color=MUTED, ha="right")
+    shown = found[:ROWS] if len(found) <= ROWS else found[: ROWS - 1]
+    for n, (arm, guardrail) in enumerate(shown):
+        _guardrail(figure, left, top - (n + 2.1) * step, arm, guardrail)
+    if len(shown) < len(found):
+        rest = f"and {len(found) - len(shown)} more in the report"
+        figure.text(left, top - (len(shown) + 2.1) * step, rest, fontsize=8.5, color=MUTED)
+
+
+def _guardrail(figure: Figure, left: float, y: float, arm: str, guardrail: Guardrail) -> None:
+    digits = apart(guardrail.lower, guardrail.margin)
+    numbers = (percent(guardrail.lift), percent(guardrail.lower, digits), percent(guardrail.margin))
+    figure.text(left, y, shorten(arm, 15), fontsize=9, parse_math=False)
+    figure.text(left + 0.08, y, shorten(guardrail.metric), fontsize=9, parse_math=False)
+    for place, text in _cells(left, ("", "", *numbers, "")):
+        figure.text(place, y, typeset(text), fontsize=9, ha="right")
+    colour = VERDICT_COLOURS.get(guardrail.verdict, INK)
+    figure.text(RIGHT, y, guardrail.verdict, fontsize=9, weight="bold", color=colour, ha="right")
+
+
+def _cells(left: float, texts: tuple[str, ...]) -> list[tuple[float, str]]:
+    """Right edges of the columns of numbers, with what they hold."""
+    places = (left, left + 0.08, left + 0.194, left + 0.238, left + 0.28, RIGHT)
+    return [(place, text) for place, text in zip(places, texts, strict=True) if text]
+
+
+def _legend(figure: Figure, results: Results, alpha: float) -> None:
+    kind = "adjusted by the warm-up (CUPED)" if results.estimator == "cuped" else "unadjusted"
+    text = (
+        f"Lift over {shorten(results.control, 30)}, {kind}.  Bars: {100 * (1 - alpha):g} % Fieller interval per test.  "
+        f"● sure after Holm at {alpha:.3g}   ○ not sure   ◆ the truth, which the simulator knows"
+    )
+    figure.text(LEFT, 0.022, text, fontsize=8.5, color=MUTED, parse_math=False)

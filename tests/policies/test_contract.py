@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pytest
+
+from policies.base import AbstractPolicy
+from policies.table import POLICIES
+from sim.records import Column, Log, Requests, Scores
+from tests.contracts import CHECKS, Case, check_policy, is_refused, sim_modules_imported, unteachable
+from tests.logs import Shop
+from tests.policies.examples import EXAMPLES, example
+
+# What cannot be learned from which log; policies that learn nothing take any.
+REFUSED: dict[str, set[str]] = {
+    "random": set(),
+    "production": set(),
+    "popular": {"empty", "no clicks", "a buy without a click"},
+    "goal": {"empty", "no clicks", "a buy without a click"},
+    "sample_weight": {"empty", "no clicks", "a buy without a click"},
+    "bpr": {"empty", "no clicks", "a buy without a click"},
+    "lambdamart": {"empty", "no clicks", "a buy without a click"},
+    "formula": {"empty", "no clicks", "no buys", "a buy without a click"},
+    "esmm": {"empty", "no clicks", "no buys", "a buy without a click"},
+}
+
+
+def test_every_policy_of_the_table_has_an_example() -> None:
+    assert set(EXAMPLES) == set(POLICIES) == set(REFUSED)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", POLICIES)
+def test_contract(
+    name: str,
+    check: Callable[[Case], None],
+    fitted: Mapping[str, AbstractPolicy],
+    shop: Shop,
+    requests: Requests,
+    tmp_path: Path,
+) -> None:
+    check(Case(fitted[name], shop.log, requests, tmp_path))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_exactly_the_logs_that_cannot_teach_it_are_refused(name: str, shop: Shop) -> None:
+    refused = {kind for kind, log in unteachable(shop.log).items() if is_refused(example(name), log)}
+    assert refused == REFUSED[name]
+
+
+def test_no_module_of_policies_imports_more_of_sim_than_records() -> None:
+    import policies
+
+    for source in Path(policies.__file__).parent.glob("*.py"):
+        assert sim_modules_imported(source) <= {"sim.records"}, source.name
+
+
+@dataclass
+class Cheapest(AbstractPolicy):
+    """A stranger's policy: the lowest price first, once it has seen what the dearest item costs."""
+
+    name: ClassVar[str] = "cheapest"
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        self.dearest_ = np.int64(log.items.price.max())
+        return self
+
+    def score(self, requests: Requests) -> Scores:
+        return (1 - requests.items.price[requests.candidates] / self.dearest_).astype(np.float32)
+
+    def learned(self) -> dict[str, Column]:
+        return {"dearest": np.asarray(self.dearest_)}
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.dearest_ = np.int64(learned["dearest"])
+        return self
+
+
+@dataclass
+class Crowded(Cheapest):
+    """Breaks the contract: an item scores by how the other requests of the wave are."""
+
+    name: ClassVar[str] = "crowded"
+
+    def score(self, requests: Requests) -> Scores:
+        return super().score(requests) + np.float32(len(requests))
+
+
+def test_a_strangers_class_passes_with_one_line(shop: Shop, requests: Requests, tmp_path: Path) -> None:
+    check_policy(Cheapest(), shop.log, requests, tmp_path)
+
+
+def test_a_policy_that_looks_at_the_whole_wave_is_caught(shop: Shop, requests: Requests, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check_policy(Crowded(), shop.log, requests, tmp_path)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+
+from policies import nets
+from policies.base import AbstractPolicy
+from policies.features import Features
+from policies.goal import LEAST_POSITIVES, GoalModel
+from policies.training import Training
+from sim.records import Log, Requests
+from tests.logs import asking, hand_made, with_outcome
+
+GOALS = get_args(get_type_hints(GoalModel)["goal"])
+NET_FREE = Training(epochs=1, embedding=1, hidden=1, hidden2=1)
+
+
+class Seen(Exception):
+    """Stops a fit once it has shown what it would train on."""
+
+
+@pytest.fixture
+def examples_of(monkeypatch: pytest.MonkeyPatch):
+    """How many rows a model would learn from and validate on."""
+
+    def count(model: GoalModel, log: Log) -> int:
+        sizes: list[int] = []
+        split = nets.time_split
+
+        def remember(time: Any, share: float) -> Any:
+            sizes.append(len(time))
+            return split(time, share)
+
+        def stop(*_: Any, **__: Any) -> None:
+            raise Seen
+
+        monkeypatch.setattr(nets, "time_split", remember)
+        monkeypatch.setattr(nets, "train", stop)
+        with pytest.raises(Seen):
+            model.fit(log)
+        return sizes[0]
+
+    return count
+
+
+def clicked_log(seed: int = 0, n: int = 2000) -> Log:
+    rng = np.random.default_rng(seed)
+    click = (rng.random(n) < 0.4).astype(np.int8)
+    actions = {name: (click * (rng.random(n) < 0.3)).astype(np.int8) for name in ("collect", "cart", "buy")}
+    stay = (click * np.exp(rng.normal(3, 0.7, size=n)) * 1000).astype(np.int32)
+    return hand_made(click, stay=stay, item=rng.integers(20, size=n), **actions)
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_ctr_learns_on_impressions_and_all_others_on_clicks(goal: str, examples_of: Any) -> None:
+    log = clicked_log()
+    expected = len(log) if goal == "ctr" else int(log["click"].sum())
+    assert examples_of(GoalModel(goal, NET_FREE), log) == expected
+
+
+@pytest.mark.parametrize(
+    ("goal", "outcome"), [("ctr", "click"), ("cvr", "buy"), ("collect", "collect"), ("cart", "cart")]
+)
+def test_a_goal_with_too_few_positives_is_refused_by_its_outcome(goal: str, outcome: str) -> None:
+    log = clicked_log()
+    few = log[outcome].copy()
+    few[np.flatnonzero(few)[LEAST_POSITIVES - 1 :]] = 0
+    if outcome == "click":
+        log = with_outcome(log, collect=few * 0, cart=few * 0, buy=few * 0)
+    with pytest.raises(ValueError, match=f"at least 20 impressions with {outcome} .* has 19"):
+        GoalModel(goal).fit(with_outcome(log, **{outcome: few}))
+
+
+@pytest.mark.parametrize("goal", ["ctcvr", "gmv", "click"])
+def test_a_goal_that_is_none_is_refused(goal: str) -> None:
+    with pytest.raises(ValueError, match="literal_error"):
+        GoalModel.from_spec({"goal": goal})
+
+
+def pinned(goal: str, logit: float, spread: float, log: Log) -> GoalModel:
+    """A model whose tower says `logit` to everyone."""
+    model = GoalModel(goal, NET_FREE)
+    model.features_ = Features().fit(log)
+    net = nets.build_nets(model.features_, model.features_.training_rows(log), (goal,), NET_FREE, 1)[goal]
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.last.bias.fill_(logit)
+    model.tower_, model.spread_, model.notes_ = net.export(), spread, []
+    return model
+
+
+def test_stay_is_the_mean_of_a_log_normal_in_seconds() -> None:
+    """Median e^m, and half the variance of the log on top: exp(m + s^2 / 2)."""
+    log = clicked_log()
+    requests = asking(log.users.take(np.arange(3)), np.tile(np.arange(5), (3, 1)), log.items)
+    seconds = pinned("stay", np.log(30), 0.65**2 / 2, log).goals(requests)["stay"]
+    np.testing.assert_allclose(seconds, 30 * np.exp(0.65**2 / 2), rtol=1e-5)
+
+
+def test_probabilities_are_the_logistic_of_the_logit() -> None:
+    log = clicked_log()
+    requests = asking(log.users.take(np.arange(3)), np.tile(np.arange(5), (3, 1)), log.items)
+    model = pinned("cvr", -3.0, 0.0, log)
+    np.testing.assert_allclose(model.goals(requests)["cvr"], 1 / (1 + np.exp(3)), rtol=1e-6)
+    np.testing.assert_allclose(model.score(requests), -3.0)
+
+
+@pytest.mark.parametrize("logit", [-300.0, 300.0])
+@pytest.mark.parametrize("goal", ["ctr", "stay"])
+def test_extreme_logits_give_finite_goals(goal: str, logit: float) -> None:
+    log = clicked_log()
+    requests = asking(log.users.take(np.arange(3)), np.tile(np.arange(5), (3, 1)), log.items)
+    assert np.isfinite(pinned(goal, logit, 0.2, log).goals(requests)[goal]).all()
+
+
+def test_a_model_of_stay_recovers_the_mean_seconds() -> None:
+    """Stays are log-normal with mean exp(3 + .245) = 25.7 s whatever the item.
+
+    Over 800 clicks, the mean has a standard error of 0.75 / sqrt(800) = 2.7 % of itself; within 5.
+    """
+    log = clicked_log()
+    requests = asking(log.users, np.tile(np.arange(20), (len(log.users), 1)), log.items)
+    seconds = GoalModel("stay").fit(log).goals(requests)["stay"].mean()
+    expected = np.exp(3 + 0.7**2 / 2)
+    assert abs(seconds / expected - 1) < 5 * np.sqrt(np.expm1(0.7**2) / log["click"].sum())
+
+
+def test_a_model_alone_ranks_by_its_goal(fitted: Mapping[str, AbstractPolicy], requests: Requests) -> None:
+    model = fitted["goal"]
+    by_score = np.argsort(model.score(requests), axis=1)
+    goal = np.take_along_axis(model.goals(requests)["ctr"], by_score, axis=1)
+    assert (np.diff(goal, axis=1) >= -1e-7).all()

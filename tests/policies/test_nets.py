@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from policies import nets
+from policies.features import Features, Rows
+from policies.towers import Tower
+from policies.training import Training
+from sim.records import Ints
+from tests.logs import hand_made
+
+
+@pytest.fixture(scope="module")
+def features_and_rows() -> tuple[Features, Rows]:
+    log = hand_made(np.random.default_rng(0).random(100) < 0.3)
+    features = Features().fit(log)
+    return features, features.training_rows(log)
+
+
+@pytest.fixture
+def two_nets(features_and_rows: tuple[Features, Rows]) -> dict[str, nets.TowerNet]:
+    return nets.build_nets(*features_and_rows, ("ctr", "cvr"), Training(), seed=1)
+
+
+def drifting(towers: Mapping[str, nets.TowerNet]) -> Callable[[Ints], Tensor]:
+    """A loss that never rests: every step moves the last bias of every tower."""
+    return lambda examples: sum(net.last.bias.sum() for net in towers.values())
+
+
+def scripted(script: Mapping[str, list[float]], seen: list[dict[str, Tower]], towers: Mapping[str, nets.TowerNet]):
+    """Validation losses read from a script; remembers the towers as they were at each epoch."""
+    epochs: Iterator[int] = iter(range(10**6))
+
+    def losses() -> dict[str, float]:
+        epoch = next(epochs)
+        seen.append({goal: net.export() for goal, net in towers.items()})
+        return {goal: values[epoch] for goal, values in script.items()}
+
+    return losses
+
+
+def train(towers: Mapping[str, nets.TowerNet], script: Mapping[str, list[float]], **settings: float):
+    seen: list[dict[str, Tower]] = []
+    training = Training(**{"epochs": 6, "patience": 2, **settings})
+    trained = nets.train(towers, drifting(towers), 10, scripted(script, seen, towers), training, seed=1)
+    return trained, seen
+
+
+def test_each_goal_keeps_the_tower_of_its_own_best_epoch(two_nets: dict[str, nets.TowerNet]) -> None:
+    """ctr is best in epoch 1, cvr in epoch 4; stopping on the sum would have kept one epoch for both."""
+    trained, seen = train(two_nets, {"ctr": [1, 2, 3, 4, 5, 6], "cvr": [9, 8, 7, 3, 5, 6]})
+    assert trained.best_epoch == {"ctr": 1, "cvr": 4}
+    assert trained.losses == {"ctr": 1, "cvr": 3}
+    for goal, epoch in trained.best_epoch.items():
+        kept, then, last = trained.towers[goal], seen[epoch - 1][goal], seen[-1][goal]
+        assert kept.b3.tobytes() == then.b3.tobytes() != last.b3.tobytes()
+
+
+def test_training_ends_when_every_goal_has_waited_for_its_patience(two_nets: dict[str, nets.TowerNet]) -> None:
+    """The last improvement is in epoch 2; with a patience of 2, epoch 4 is the last."""
+    _, seen = train(two_nets, {"ctr": [3, 2, 9, 9, 9, 9], "cvr": [1, 9, 9, 9, 9, 9]})
+    assert len(seen) == 4
+
+
+def test_a_goal_that_recovers_while_another_improves_is_kept(two_nets: dict[str, nets.TowerNet]) -> None:
+    trained, _ = train(two_nets, {"ctr": [5, 9, 9, 9, 1, 9], "cvr": [9, 8, 7, 6, 5, 4]})
+    assert trained.best_epoch["ctr"] == 5
+
+
+def test_equal_losses_keep_the_earlier_epoch(two_nets: dict[str, nets.TowerNet]) -> None:
+    trained, _ = train(two_nets, {"ctr": [2, 2, 2, 2, 2, 2], "cvr": [1, 1, 1, 1, 1, 1]})
+    assert trained.best_epoch == {"ctr": 1, "cvr": 1}
+
+
+def test_a_goal_still_improving_at_the_last_epoch_is_noted(two_nets: dict[str, nets.TowerNet]) -> None:
+    trained, _ = train(two_nets, {"ctr": [1, 2, 3, 4, 5, 6], "cvr": [9, 8, 7, 6, 5, 4]})
+    assert trained.notes == ["cvr: still improving after 6 epochs"]
+
+
+def test_a_fit_that_converged_has_no_notes(two_nets: dict[str, nets.TowerNet]) -> None:
+    trained, _ = train(two_nets, {"ctr": [1, 2, 3, 4, 5, 6], "cvr": [2, 1, 3, 4, 5, 6]})
+    assert trained.notes == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_names_the_goal_and_the_cure(two_nets: dict[str, nets.TowerNet], value: float) -> None:
+    with pytest.raises(ValueError, match=r"cvr: .*not a number.*learning_rate"):
+        train(two_nets, {"ctr": [1] * 6, "cvr": [value] * 6})
+
+
+def test_a_loss_that_breaks_later_keeps_the_best_of_before(two_nets: dict[str, nets.TowerNet]) -> None:
+    trained, _ = train(two_nets, {"ctr": [3, 2, *[math.nan] * 4], "cvr": [3, 2, *[math.nan] * 4]})
+    assert trained.best_epoch == {"ctr": 2, "cvr": 2}
+
+
+def test_an_epoch_passes_every_example_once_in_batches(two_nets: dict[str, nets.TowerNet]) -> None:
+    batches: list[Ints] = []
+
+    def loss(examples: Ints) -> Tensor:
+        batches.append(examples)
+        return two_nets["ctr"].last.bias.sum()
+
+    nets.train(two_nets, loss, 25, lambda: {"ctr": 1.0, "cvr": 1.0}, Training(epochs=1, batch=10), seed=1)
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(25))
+
+
+def test_the_order_of_examples_comes_from_the_seed(two_nets: dict[str, nets.TowerNet]) -> None:
+    def order(seed: int) -> list[int]:
+        batches: list[Ints] = []
+
+        def loss(examples: Ints) -> Tensor:
+            batches.append(examples)
+            return two_nets["ctr"].last.bias.sum()
+
+        nets.train(two_nets, loss, 25, lambda: {"ctr": 1.0, "cvr": 1.0}, Training(epochs=2), seed)
+        return np.concatenate(batches).tolist()
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    assert order(1)[:25] != order(1)[25:]  # the second epoch has an order of its own
+
+
+def test_equal_seeds_build_equal_nets_and_others_do_not(features_and_rows: tuple[Features, Rows]) -> None:
+    def bits(seed: int) -> bytes:
+        net = nets.build_nets(*features_and_rows, ("ctr",), Training(), seed)["ctr"]
+        return b"".join(value.tobytes() for value in net.export().learned().values())
+
+    assert bits(1) == bits(1)
+    assert bits(1) != bits(2)
+
+
+def test_towers_share_embeddings_and_nothing_else(two_nets: dict[str, nets.TowerNet]) -> None:
+    """ESMM shares the embedding dictionary; everything above it is separate."""
+    ctr, cvr = two_nets["ctr"], two_nets["cvr"]
+    assert ctr.embeddings is cvr.embeddings
+    own = {id(p) for p in ctr.parameters()} & {id(p) for p in cvr.parameters()}
+    assert own == {id(p) for p in ctr.embeddings.parameters()}
+
+
+def test_the_stranger_starts_as_nobody_in_particular(two_nets: dict[str, nets.TowerNet]) -> None:
+    assert (two_nets["ctr"].export().users[0] == 0).all()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.05, 0.5, 0.97])
+def test_a_tower_starts_at_the_base_rate(two_nets: dict[str, nets.TowerNet], rate: float) -> None:
+    net = two_nets["ctr"]
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.start_at(rate)
+    row = torch.zeros(1, dtype=torch.int64)
+    batch = nets.Batch(row, row, row, torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 3), row)
+    assert torch.sigmoid(net(batch)).item() == pytest.approx(rate, rel=1e-5)
+
+
+def test_a_slot_explains_clicks_in_training_and_slot_0_explains_none(
+    features_and_rows: tuple[Features, Rows],
+) -> None:
+    features, rows = features_and_rows
+    net = nets.build_nets(features, rows, ("ctr",), Training(), seed=1)["ctr"]
+    batch = nets.tensors(rows)
+    with torch.no_grad():
+        before = net(batch)
+        net.slot_bias.weight[:, 0] = torch.arange(10) + 7.0
+        shift = (net(batch) - before).numpy()
+    np.testing.assert_allclose(shift, rows.slot, atol=1e-5)
+
+
+def test_decay_is_the_mean_square_of_the_embeddings_that_a_batch_touches(
+    features_and_rows: tuple[Features, Rows],
+) -> None:
+    features, rows = features_and_rows
+    embeddings = nets.Embeddings(features, 4)
+    vectors = {name: table.weight.detach().numpy() for name, table in embeddings.named_children()}
+    batch = nets.tensors(rows.take(np.array([3, 3, 50])))
+    expected = 0.0
+    for row in (3, 3, 50):
+        item = rows.item[row]
+        for name, index in (("users", rows.user[row]), ("segments", rows.segment[row]), ("items", item)):
+            expected += float((vectors[name][index].astype(float) ** 2).sum())
+        expected += float((vectors["categories"][features.category_[item]].astype(float) ** 2).sum())
+    assert nets.decay(embeddings, batch, 0.5).item() == pytest.approx(0.5 * expected / 3, rel=1e-5)
+
+
+def test_log_loss_is_the_mean_cross_entropy() -> None:
+    logits, label = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 0.0])
+    p = 1 / (1 + np.exp(-logits))
+    expected = -np.mean(label * np.log(p) + (1 - label) * np.log(1 - p))
+    assert float(nets.log_loss(nets.labels(logits), nets.labels(label))) == pytest.approx(expected, rel=1e-6)
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(0, 20), min_size=2, max_size=50),
+    st.floats(0.001, 0.999),
+)
+def test_a_split_by_time_leaves_neither_side_empty(times: list[int], share: float) -> None:
+    """Every row is on one side; whatever the ties, both sides hold rows."""
+    learn, check = nets.time_split(np.array(times), share)
+    assert len(learn)
+    assert len(check)
+    np.testing.assert_array_equal(np.sort(np.concatenate([learn, check])), np.arange(len(times)))
+
+
+def test_validation_rows_are_the_latest() -> None:
+    time = np.random.default_rng(0).permutation(1000)
+    learn, check = nets.time_split(time, 0.1)
+    assert len(check) == 100
+    assert time[learn].max() < time[check].min()
+
+
+def test_rows_of_one_time_stay_on_one_side() -> None:
+    time = np.repeat(np.arange(7), 10)
+    learn, check = nets.time_split(time, 0.2)
+    assert not set(time[learn]) & set(time[check])
+
+
+def test_one_row_cannot_be_split_and_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"(?i)two|2"):
+        nets.time_split(np.array([5]), 0.1)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from policies import nets
+from policies.training import Training
+from policies.weighting import SampleWeight
+from sim.records import Ints, Log, Requests
+from tests.contracts import assert_same_bits
+from tests.logs import Shop, hand_made
+
+SMALL = Training(epochs=1, embedding=2, hidden=2, hidden2=2)
+
+
+def one_cell(n: int = 4000) -> Log:
+    """Clicks, and among them carts and buys, that nothing explains."""
+    rng = np.random.default_rng(0)
+    click = (rng.random(n) < 0.1).astype(np.int8)
+    cart = (click * (rng.random(n) < 0.4)).astype(np.int8)
+    buy = (click * (rng.random(n) < 0.3)).astype(np.int8)
+    return hand_made(click, cart=cart, buy=buy, item=np.zeros(n, dtype=np.int64))
+
+
+@pytest.fixture
+def best_constant(monkeypatch: pytest.MonkeyPatch) -> Callable[[SampleWeight, Log], tuple[float, Ints]]:
+    """The one logit for all rows that minimises the loss `fit` hands to the training loop, and its rows."""
+
+    def find(policy: SampleWeight, log: Log) -> tuple[float, Ints]:
+        found: dict[str, Any] = {}
+        split = nets.time_split
+
+        def remember(time: Ints, share: float) -> tuple[Ints, Ints]:
+            found["learn"], check = split(time, share)
+            return found["learn"], check
+
+        def minimise(towers: Mapping[str, nets.TowerNet], loss: Any, n: int, *_: Any) -> nets.Trained:
+            net = towers["score"].double()
+            with torch.no_grad():
+                for parameter in net.parameters():
+                    parameter.zero_()  # all but the last bias stays 0: every row has the same logit
+            bias = net.last.bias
+            optimiser = torch.optim.LBFGS([bias], lr=1, max_iter=100, tolerance_grad=1e-12, tolerance_change=1e-14)
+
+            def closure() -> torch.Tensor:
+                optimiser.zero_grad()
+                value = loss(np.arange(n))
+                value.backward()
+                return value
+
+            optimiser.step(closure)
+            found["logit"] = bias.item()
+            return nets.Trained({"score": net.float().export()}, {}, {}, [])
+
+        monkeypatch.setattr(nets, "time_split", remember)
+        monkeypatch.setattr(nets, "train", minimise)
+        monkeypatch.setattr(nets, "tensors", lambda rows: _double(_tensors(rows)))
+        monkeypatch.setattr(nets, "labels", lambda values: torch.from_numpy(np.asarray(values, dtype=np.float64)))
+        policy.fit(log)
+        return found["logit"], found["learn"]
+
+    return find
+
+
+_tensors = nets.tensors
+
+
+def _double(batch: nets.Batch) -> nets.Batch:
+    return nets.Batch(
+        *(t.double() if t.is_floating_point() else t for t in (getattr(batch, n) for n in batch.__slots__))
+    )
+
+
+@pytest.mark.parametrize("w", [0.5, 1.0, 5.0, 40.0])
+def test_learned_odds_are_the_true_odds_times_the_weight(w: float, best_constant: Any) -> None:
+    """One cell of rows: the minimiser is p' = w p / (1 - p + w p), so its odds are w p / (1 - p)."""
+    log = one_cell()
+    logit, learn = best_constant(SampleWeight({"click": w}, SMALL), log)
+    p = log["click"][learn].mean()
+    assert 1 / (1 + np.exp(-logit)) == pytest.approx(w * p / (1 - p + w * p), rel=1e-6)
+    assert np.exp(logit) == pytest.approx(w * p / (1 - p), rel=1e-5)
+
+
+def test_with_several_behaviours_the_odds_add_up_their_weights(best_constant: Any) -> None:
+    """odds = (sum of the weights of positives) / (number of negatives)."""
+    log = one_cell()
+    policy = SampleWeight({"click": 1, "cart": 3, "buy": 10}, SMALL)
+    logit, learn = best_constant(policy, log)
+    click, weight = log["click"][learn], policy.row_weights(log)[learn]
+    assert np.exp(logit) == pytest.approx(weight[click == 1].sum() / (click == 0).sum(), rel=1e-5)
+
+
+def test_the_odds_of_the_paper_example_are_as_printed() -> None:
+    """Weight 5 at a true rate of .1 gives .35714."""
+    w, p = 5, 0.1
+    assert w * p / (1 - p + w * p) == pytest.approx(0.35714, abs=5e-6)
+
+
+def test_a_row_weighs_what_its_strongest_behaviour_weighs() -> None:
+    log = hand_made(
+        [0, 1, 1, 1, 1, 1],
+        collect=np.array([0, 0, 1, 0, 1, 1], dtype=np.int8),
+        cart=np.array([0, 0, 0, 1, 1, 1], dtype=np.int8),
+        buy=np.array([0, 0, 0, 0, 0, 1], dtype=np.int8),
+    )
+    weights = SampleWeight({"click": 1, "cart": 3, "collect": 2, "buy": 10}).row_weights(log)
+    np.testing.assert_array_equal(weights, [1, 1, 2, 3, 3, 10])
+
+
+def test_strongest_means_heaviest_whatever_the_order_of_the_keys() -> None:
+    log = hand_made([0, 1, 1], buy=np.array([0, 0, 1], dtype=np.int8))
+    for weights in ({"click": 4, "buy": 2}, {"buy": 2, "click": 4}):
+        np.testing.assert_array_equal(SampleWeight(weights).row_weights(log), [1, 4, 4])
+
+
+def test_weights_below_one_hold_for_their_rows() -> None:
+    log = hand_made([0, 1, 1], buy=np.array([0, 0, 1], dtype=np.int8))
+    np.testing.assert_array_equal(SampleWeight({"click": 0.1, "buy": 0.5}).row_weights(log), [1, 0.1, 0.5])
+
+
+def test_a_behaviour_without_a_weight_does_not_raise_its_row() -> None:
+    log = hand_made([0, 1, 1], cart=np.array([0, 0, 1], dtype=np.int8))
+    np.testing.assert_array_equal(SampleWeight({"click": 2}).row_weights(log), [1, 2, 2])
+
+
+def test_weights_of_one_for_every_behaviour_fit_what_clicks_alone_do(
+    monkeypatch: pytest.MonkeyPatch, shop: Shop, requests: Requests
+) -> None:
+    """Bit for bit, given the same seed: nothing but the weights tells the behaviours apart."""
+    monkeypatch.setattr(SampleWeight, "seed", lambda self: 7)
+    training = Training(epochs=2)
+    alone = SampleWeight({"click": 1}, training).fit(shop.log)
+    together = SampleWeight({"click": 1, "collect": 1, "cart": 1, "buy": 1}, training).fit(shop.log)
+    assert_same_bits(alone.score(requests), together.score(requests))
+
+
+def test_weights_order_policies_apart_by_their_fit(shop: Shop) -> None:
+    one, other = SampleWeight({"click": 1, "buy": 5}), SampleWeight({"buy": 5, "click": 1})
+    assert one.seed() == other.seed()
+    assert one.seed() != SampleWeight({"click": 1, "buy": 6}).seed()
+
+
+@pytest.mark.parametrize("weights", [{}, {"view": 1}, {"click": 1, "stay": 2}])
+def test_weights_must_name_behaviours(weights: Mapping[str, float]) -> None:
+    with pytest.raises(ValueError, match="weights must name behaviours out of click, collect, cart, buy"):
+        SampleWeight(weights)
+
+
+@pytest.mark.parametrize("w", [0, -1, float("nan"), float("inf")])
+def test_weights_must_be_positive_and_finite(w: float) -> None:
+    with pytest.raises(ValueError, match=r"weights must be .*buy"):
+        SampleWeight({"click": 1, "buy": w})
