@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.document import write_yaml
+from experiments.evaluate import results_of
 from experiments.executors import Listener, execute
 from experiments.plan import Plan, plan
-from experiments.results import Results, results_of
+from experiments.results import Results
 from experiments.spec import Experiment
 from experiments.store import IDENTITY, MANIFEST, RunFolder, link, write_text
 from experiments.tasks import source_hash

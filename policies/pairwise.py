@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 import numpy as np
 from annotated_types import Ge
 
-from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.base import AbstractPolicy, check_log
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES
 from policies.levels import LEVELS, levels, request_starts
-from policies.towers import Tower
+from policies.scorer import Scorer
 from policies.training import Training
 from sim.records import Column, Floats, Ints, Log, Requests, Scores
 
@@ -47,11 +47,11 @@ class BPR(AbstractPolicy):
         from policies import nets
 
         check_log(log, {"click": LEAST_POSITIVES})
-        self.features_ = Features().fit(log)
+        features = Features().fit(log)
         better, worse, gain = self.pairs(log)
-        rows = self.features_.training_rows(log)
+        rows = features.training_rows(log)
         learn, check = nets.time_split(log.time[better], self.training.validation_share)
-        net = nets.build_nets(self.features_, rows, ("score",), self.training, self.seed())
+        net = nets.build_nets(features, rows, ("score",), self.training, self.seed())
         tower, batch, weight = net["score"], nets.tensors(rows), nets.labels(gain / gain.mean())
 
         def ranking(pairs: Ints) -> Tensor:
@@ -66,7 +66,7 @@ class BPR(AbstractPolicy):
         trained = nets.train(
             net, loss, len(learn), lambda: {"score": float(ranking(check))}, self.training, self.seed()
         )
-        self.tower_, self.notes_ = trained.towers["score"], trained.notes
+        self.scorer_ = Scorer(features, trained.towers["score"], trained.notes)
         return self
 
     def pairs(self, log: Log) -> tuple[Ints, Ints, Floats]:
@@ -85,16 +85,14 @@ class BPR(AbstractPolicy):
         return better, worse, gains[level[better]] - gains[level[worse]]
 
     def score(self, requests: Requests) -> Scores:
-        return self.tower_.logits(self.features_.inputs(requests))
+        return self.scorer_.score(requests)
 
     def notes(self) -> list[str]:
-        return self.notes_
+        return self.scorer_.notes
 
     def learned(self) -> dict[str, Column]:
-        notes = {"notes": np.array(self.notes_, dtype=np.str_)}
-        return prefixed("features", self.features_.learned()) | prefixed("tower", self.tower_.learned()) | notes
+        return self.scorer_.learned()
 
     def restore(self, learned: Mapping[str, Column]) -> Self:
-        self.features_ = Features().restore(part("features", learned))
-        self.tower_, self.notes_ = Tower.restore(part("tower", learned)), learned["notes"].tolist()
+        self.scorer_ = Scorer.restore(learned)
         return self

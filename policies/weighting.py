@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.base import AbstractPolicy, check_log
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES
-from policies.towers import Tower
+from policies.scorer import Scorer
 from policies.training import Training
 from sim.records import Column, Floats, Ints, Log, Requests, Scores
 
@@ -57,11 +57,11 @@ class SampleWeight(AbstractPolicy):
         from policies import nets
 
         check_log(log, {"click": LEAST_POSITIVES})
-        self.features_ = Features().fit(log)
-        rows = self.features_.training_rows(log)
+        features = Features().fit(log)
+        rows = features.training_rows(log)
         positive = np.any([log[name] > 0 for name in self.weights], axis=0).astype(np.float64)
         learn, check = nets.time_split(log.time, self.training.validation_share)
-        net = nets.build_nets(self.features_, rows, ("score",), self.training, self.seed())
+        net = nets.build_nets(features, rows, ("score",), self.training, self.seed())
         tower, batch = net["score"], nets.tensors(rows)
         label, weight = nets.labels(positive), nets.labels(self.row_weights(log))
         tower.start_at((float(positive.sum()) + 0.5) / (len(log) + 1))
@@ -78,20 +78,18 @@ class SampleWeight(AbstractPolicy):
         trained = nets.train(
             net, loss, len(learn), lambda: {"score": float(weighted(check))}, self.training, self.seed()
         )
-        self.tower_, self.notes_ = trained.towers["score"], trained.notes
+        self.scorer_ = Scorer(features, trained.towers["score"], trained.notes)
         return self
 
     def score(self, requests: Requests) -> Scores:
-        return self.tower_.logits(self.features_.inputs(requests))
+        return self.scorer_.score(requests)
 
     def notes(self) -> list[str]:
-        return self.notes_
+        return self.scorer_.notes
 
     def learned(self) -> dict[str, Column]:
-        notes = {"notes": np.array(self.notes_, dtype=np.str_)}
-        return prefixed("features", self.features_.learned()) | prefixed("tower", self.tower_.learned()) | notes
+        return self.scorer_.learned()
 
     def restore(self, learned: Mapping[str, Column]) -> Self:
-        self.features_ = Features().restore(part("features", learned))
-        self.tower_, self.notes_ = Tower.restore(part("tower", learned)), learned["notes"].tolist()
+        self.scorer_ = Scorer.restore(learned)
         return self

@@ -15,10 +15,11 @@ from experiments.analysis.joint import JointEstimate, Metric, joint_estimate
 from experiments.analysis.lifts import lifts
 from experiments.analysis.stats import SufficientStats
 from experiments.assignment import assign
+from experiments.evaluate import PRE, estimand, results_of
 from experiments.executors import execute
 from experiments.metrics import METRICS
 from experiments.plan import plan
-from experiments.results import PRE, Results, _estimand, results_of
+from experiments.results import Results
 from experiments.spec import load_experiment
 from experiments.store import RunFolder
 from policies.baselines import Production, RandomRanking
@@ -62,7 +63,7 @@ def identical_arms() -> Simulated:
 
 
 def metrics() -> list[Metric]:
-    return [_estimand(metric) for metric in METRICS.values()]
+    return [estimand(metric) for metric in METRICS.values()]
 
 
 def estimated(data: Simulated, groups: dict[str, Ints], *, cuped: bool) -> JointEstimate:
