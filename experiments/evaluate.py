@@ -23,7 +23,7 @@ from experiments.store import RunFolder
 from sim.ledger import EVENTUAL
 
 Floats = NDArray[np.float64]
-SPARSE_BUYERS = 200  # below so many orders per arm, intervals of money are not to be trusted (ANALYSIS 3a)
+SPARSE_BUYERS = 200  # with fewer orders per arm, a log-normal tail already costs intervals of money their coverage
 PRE = "pre "
 
 

@@ -1,4 +1,4 @@
-"""The log on disk: DESIGN's columns and nothing hidden, requests whole, checksums that mean something."""
+"""The log on disk: the published columns and nothing hidden, requests whole, checksums that mean something."""
 
 from __future__ import annotations
 
