@@ -16,6 +16,9 @@ Share = Annotated[float, Ge(0), Le(1)]
 Rate = Annotated[float, Gt(0), Lt(1)]
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
+Spread = Annotated[float, Ge(0), Le(10)]  # of a logarithm: beyond it, exp overflows what a simulation can hold
+Moderate = Annotated[float, Gt(0), Le(1e6)]  # a scale in units that people use
+Weight = Annotated[float, Ge(-20), Le(20)]  # log-odds per standard deviation
 Correlation = Annotated[float, Gt(-1), Lt(1)]
 Count = Annotated[int, Ge(1)]
 

@@ -32,6 +32,7 @@ class Browsing:
     pages_wanted: Ints
     examination: Floats
     intent_sd: float
+    n_markets: int
 
 
 def solve_funnel(
@@ -92,11 +93,13 @@ def _history_impressions(
 
 
 def _pools(items: Items, browsing: Browsing, seed: int) -> Ints:
-    """Candidate sets as retrieval would draw them, (n_segments * POOLS_PER_SEGMENT, C)."""
-    pool = np.arange(items.n_segments * POOLS_PER_SEGMENT)
+    """Candidate sets as retrieval would draw them, each from one market; (n_segments * POOLS_PER_SEGMENT, C)."""
+    pool, item = np.arange(items.n_segments * POOLS_PER_SEGMENT), np.arange(len(items))
     keys = draws.fold(draws.root(seed, "calibration pool"), pool)[:, None]
     liking = browsing.pool_sharpness * items.popularity.T[pool // POOLS_PER_SEGMENT]
-    retrieved = liking + draws.gumbel(draws.fold(keys, np.arange(len(items))))
+    # Fewer items to choose from make worse pools: the market that a pool is of must be the right size.
+    sold = item % browsing.n_markets == (pool % browsing.n_markets)[:, None]
+    retrieved = np.where(sold, liking + draws.gumbel(draws.fold(keys, item)), -np.inf)
     return np.argsort(-retrieved, axis=1, kind="stable")[:, : browsing.candidates]
 
 

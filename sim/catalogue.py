@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.bounds import Correlation, Count, NonNegative, Positive, Share, check
+from sim.bounds import Correlation, Count, Moderate, Share, Spread, check
 from sim.records import Floats, Ints
 
-FORBID_EXTRA: Mapping[str, Any] = {"extra": "forbid"}
+FORBID_EXTRA: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False}
+DEAREST = 2**31 - 1  # cents; the log holds prices in 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ class CatalogueSpec:
     dimensions: Count = 8
     category_spread: Share = 0.5
     appeal_quality_correlation: Correlation = 0.2
-    price_median: Positive = 26.6
-    price_log_sd: Positive = 0.65
-    rating_noise: NonNegative = 0.7
-    popularity_noise: NonNegative = 0.7
+    price_median: Moderate = 26.6
+    price_log_sd: Spread = 0.65
+    rating_noise: Spread = 0.7
+    popularity_noise: Spread = 0.7
 
     def __post_init__(self) -> None:
         check(self)
@@ -87,7 +88,8 @@ def draw_catalogue(spec: CatalogueSpec, seed: int) -> Catalogue:
     rho = spec.appeal_quality_correlation
     appeal = rho * quality + np.sqrt(1 - rho**2) * z("appeal")
     price_z = z("price")
-    price = np.maximum(1, np.rint(100 * spec.price_median * np.exp(spec.price_log_sd * price_z))).astype(np.int64)
+    cents = np.rint(100 * spec.price_median * np.exp(spec.price_log_sd * price_z))
+    price = np.clip(cents, 1, DEAREST).astype(np.int64)
     rating = (quality + spec.rating_noise * z("rating")) / np.sqrt(1 + spec.rating_noise**2)
     f32 = np.float32
     return Catalogue(

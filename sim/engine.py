@@ -15,7 +15,8 @@ import simpy
 
 from sim.clock import DAY, HOUR, Agenda, Midnight, Process
 from sim.records import Floats, Ints, Ranker
-from sim.visits import Orders, Recorder, Served, VisitDesk
+from sim.served import Orders, Recorder, Served
+from sim.visits import VisitDesk
 from sim.world import World
 
 
@@ -136,7 +137,7 @@ class Shop:
         self.next_visit = state.next_visit.copy()
         self.visits = state.visits.copy()
         self.satisfaction = state.satisfaction.copy()
-        self.orders = Orders.empty()
+        self._orders, self.n_orders = [Orders.empty()], 0
         self.desk = VisitDesk(world, [(arm.ranker, arm.temperature) for arm in arms], arm_of, luck)
         self.expect(state.orders)
         self.book_visits(np.arange(len(self.visits)))
@@ -157,10 +158,17 @@ class Shop:
 
     def expect(self, orders: Orders) -> None:
         """Remember orders under way, and book those that land before the end."""
-        first = len(self.orders)
-        self.orders = self.orders.append(orders)
-        soon = first + np.flatnonzero(orders.due < self.until)
-        self.tills.book(soon, self.orders.due[soon])
+        soon = np.flatnonzero(orders.due < self.until)
+        self.tills.book(self.n_orders + soon, orders.due[soon])
+        self._orders.append(orders)
+        self.n_orders += len(orders)
+
+    @property
+    def orders(self) -> Orders:
+        """All orders of this stretch; joined when they are asked for, not with every wave."""
+        if len(self._orders) > 1:
+            self._orders = [Orders.concatenate(self._orders)]
+        return self._orders[0]
 
     def state(self, day: int) -> State:
         return State(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.bounds import NonNegative, Positive, Rate, Share, check
+from sim.bounds import Moderate, Rate, Share, Spread, Weight, check
 from sim.catalogue import FORBID_EXTRA, Catalogue
 from sim.clock import DAY, HOUR
 from sim.people import People, match
@@ -23,8 +23,13 @@ from sim.records import Bools, Floats, Ints
 
 F32 = NDArray[np.float32]
 Driver = Literal["match", "appeal", "quality", "price", "spender", "intent"]
-Drivers = Mapping[Driver, float]
+Drivers = Mapping[Driver, Weight]
 SHOWN = "shown"
+# Names of other columns of the log, of totals and of luck.
+RESERVED = frozenset(
+    "shown request market arm day time user visit visits page slot item pool price score propensity impressions "
+    "stay stay_ms value value_cents users satisfaction examined explore examine pages intent gap".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,8 @@ class Delay:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
 
     short_share: Share
-    short_mean_hours: Positive
-    long_mean_days: Positive
+    short_mean_hours: Moderate
+    long_mean_days: Moderate
 
     def __post_init__(self) -> None:
         check(self)
@@ -74,7 +79,7 @@ class Action:
     parent: str
     rate: Rate
     drivers: Drivers = field(default_factory=dict)
-    lifted_by: Mapping[str, float] = field(default_factory=dict)
+    lifted_by: Mapping[str, Weight] = field(default_factory=dict)
     delay: Delay | None = None
     units: tuple[Share, ...] = ()
 
@@ -101,8 +106,8 @@ class Stay:
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
 
-    median_seconds: Positive
-    log_sd: NonNegative
+    median_seconds: Moderate
+    log_sd: Spread
     drivers: Drivers = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +127,9 @@ class FunnelSpec:
         names = list(self.actions)
         if not names or names[0] != "click" or self.actions["click"].parent != SHOWN:
             raise ValueError(f"actions must begin with click, whose parent is shown, got {names}")
+        taken = sorted(set(names) & RESERVED)
+        if taken:
+            raise ValueError(f"actions must not have the names of columns, got {', '.join(taken)}; rename them")
         for position, (name, action) in enumerate(self.actions.items()):
             if name != "click" and action.parent not in names[:position]:
                 raise ValueError(f"actions.{name}.parent must be an action above it, got {action.parent!r}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.funnel import FunnelSpec
 from sim.records import Floats, Ints
-from sim.visits import Orders, Served
+from sim.served import Orders, Served
 from sim.world import World
 
 EVENTUAL = "eventual_"  # prefix of totals that count what lands after the horizon too

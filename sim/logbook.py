@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sim import draws
 from sim.clock import DAY
 from sim.records import LOG_COLUMNS, Column, Ints, Items, Log, Users
-from sim.visits import Orders, Served
+from sim.served import Orders, Served
 from sim.world import World
 
 LOG_FILE, HIDDEN_FILE = "impressions.parquet", "truth.parquet"
@@ -28,13 +28,13 @@ ROWS_PER_GROUP = 131_072  # a row group of 20 columns is then about 3 MB: small 
 _TYPES: Mapping[str, type[np.generic]] = {
     "request": np.int64,
     "market": np.int16,
-    "arm": np.int8,
+    "arm": np.int16,
     "day": np.int16,
     "time": np.int32,
     "user": np.int32,
     "visit": np.int32,
-    "page": np.int8,
-    "slot": np.int8,
+    "page": np.int16,
+    "slot": np.int16,
     "item": np.int32,
     "pool": np.int32,
     "price": np.int32,
@@ -100,9 +100,7 @@ class Logbook:
             raise ValueError("no visit was served; let the period last longer or add users")
         self._log_writer.close()
         self._hidden_writer.close()
-        landed = Orders.empty()
-        for orders in self._landed:
-            landed = landed.append(orders)
+        landed = Orders.concatenate(self._landed)
         checksum = hashlib.sha256()
         slots = self.world.scenario.attention.slots
         earns = any(action.units for action in self.world.scenario.funnel.actions.values())
@@ -123,12 +121,12 @@ class Logbook:
 
     def _enter_orders(self, table: pa.Table, landed: Orders, slots: int, earns: bool) -> pa.Table:
         request, page, slot = (table[name].to_numpy() for name in ("request", "page", "slot"))
-        rank = page.astype(np.int64) * slots + slot
+        impression = _impression(request, page.astype(np.int64) * slots + slot)
         value = np.zeros(len(request), dtype=np.int64)
         for index, name in enumerate(self.delayed):
             orders = landed.take(landed.action == index)
             happened, when = np.zeros(len(request), dtype=np.int8), np.full(len(request), -1, dtype=np.int64)
-            row, of_order = _locate(request, rank, orders)
+            row, of_order = _locate(impression, _impression(orders.request, orders.rank))
             happened[row], when[row] = 1, orders.due[of_order]
             value[row] += orders.value[of_order]
             table = table.append_column(name, pa.array(happened)).append_column(f"{name}_time", pa.array(when))
@@ -225,15 +223,17 @@ def _hidden(wave: Served, delayed: Sequence[str]) -> dict[str, Column]:
     return {**truth, "examined": wave.examined}
 
 
-def _locate(request: Ints, rank: Ints, orders: Orders) -> tuple[Ints, Ints]:
+def _impression(request: Ints, rank: Ints) -> Ints:
+    """One id for the rank-th item of a request; ranks are below the most candidates there can be, 10,000."""
+    return request << 14 | rank
+
+
+def _locate(impression: Ints, ordered: Ints) -> tuple[Ints, Ints]:
     """Rows of the impressions behind the orders, and which order each row belongs to."""
-    asked = np.isin(request, orders.request)
-    rows = np.flatnonzero(asked)
-    by_impression = {key: n for n, key in enumerate(zip(orders.request.tolist(), orders.rank.tolist(), strict=True))}
-    keys = zip(request[rows].tolist(), rank[rows].tolist(), strict=True)
-    found = [(row, by_impression[key]) for row, key in zip(rows.tolist(), keys, strict=True) if key in by_impression]
-    pairs = np.array(found, dtype=np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    by_id = np.argsort(impression, kind="stable")
+    place = np.minimum(np.searchsorted(impression, ordered, sorter=by_id), len(impression) - 1)
+    here = np.flatnonzero(impression[by_id[place]] == ordered)
+    return by_id[place[here]], here
 
 
 def _choose_requests(folders: Sequence[Path], max_rows: int | None, seed: int) -> Ints | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Gt, Le
 from numpy.typing import NDArray
 
 from sim import draws
-from sim.bounds import Count, NonNegative, Positive, Share, check
+from sim.bounds import Count, Moderate, NonNegative, Share, Spread, Weight, check
 from sim.catalogue import FORBID_EXTRA, Catalogue, CatalogueSpec, _unit, category_directions
 from sim.records import Floats, Ints, Users
 
@@ -26,9 +27,9 @@ class Style:
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
 
-    share: Positive = 1.0
-    shifts: Mapping[str, float] = field(default_factory=dict)
-    loyalty: NonNegative = 1.0
+    share: Moderate = 1.0
+    shifts: Mapping[str, Weight] = field(default_factory=dict)
+    loyalty: Spread = 1.0
 
     def __post_init__(self) -> None:
         check(self)
@@ -55,12 +56,12 @@ class PeopleSpec:
     segments: Count = 8
     concentration: NonNegative = 1.5
     segment_accuracy: Share = 0.9
-    price_sensitivity_sd: NonNegative = 0.5
-    price_band_noise: NonNegative = 0.7
-    spender_sd: NonNegative = 0.8
-    patience_sd: NonNegative = 0.5
-    habit_days: Positive = 4.0
-    habit_sd: NonNegative = 0.7
+    price_sensitivity_sd: Spread = 0.5
+    price_band_noise: Spread = 0.7
+    spender_sd: Spread = 0.8
+    patience_sd: Spread = 0.5
+    habit_days: Annotated[float, Gt(0), Le(3650)] = 4.0
+    habit_sd: Spread = 0.7
     styles: Mapping[str, Style] = field(default_factory=lambda: {"plain": Style()})
 
     def __post_init__(self) -> None:

@@ -6,9 +6,7 @@ Nothing here knows the clock: a wave is a function of who came, when, in what mo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from sim.clock import DAY
 from sim.funnel import Encounter, encounter, logistic
 from sim.ranking import explored, propensities, ranked, utilities
 from sim.records import Bools, Floats, Ints, Ranker, Requests, Scores
+from sim.served import Orders, Served
 from sim.world import World, pages_wanted
 
 VISIT_BITS = 20  # a request's id is user << 20 | visit
@@ -25,96 +24,6 @@ SOONEST_RETURN = 600  # seconds; sooner is the same visit
 _POOL, _EXPLORE, _EXAMINE, _CLICK, _PAGES, _INTENT, _GAP = (
     draws.purpose(name) for name in ("pool", "explore", "examine", "click", "pages", "intent", "gap")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """Delayed actions under way, such as purchases; one row each.
-
-    user: row of the world's people. request, rank: which impression led to it.
-    action: index into the funnel's delayed actions. clicked, due: seconds. value: cents.
-    """
-
-    user: Ints
-    request: Ints
-    rank: Ints
-    action: Ints
-    clicked: Ints
-    due: Ints
-    value: Ints
-
-    @classmethod
-    def empty(cls) -> Orders:
-        return cls(*(np.zeros(0, dtype=np.int64) for _ in fields(cls)))
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def take(self, rows: Ints | Bools) -> Orders:
-        return Orders(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def append(self, other: Orders) -> Orders:
-        return Orders(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
-
-
-@dataclass(frozen=True)
-class Served:
-    """What happened in a wave. R visits, P pages of S slots, K clicks.
-
-    user: shape (R,). Rows of the world's people. requests: R of them. arm: shape (R,). visit: shape (R,).
-    visit_of, page: shape (P,). Which visit a page belongs to, and its number in it.
-    item, score, propensity, examined: shape (P, S).
-    click_page, click_slot: shape (K,). Where the clicks are.
-    met: shape (K,). The encounters that were clicked.
-    actions: by name, shape (K,). stay_ms: shape (K,).
-    orders: what is under way because of this wave.
-    satisfaction, next_visit: shape (R,). After the visit.
-    """
-
-    world: World
-    user: Ints
-    requests: Requests
-    arm: Ints
-    visit: Ints
-    visit_of: Ints
-    page: Ints
-    item: Ints
-    score: Scores
-    propensity: Scores
-    examined: Bools
-    intent: Scores
-    click_page: Ints
-    click_slot: Ints
-    met: Encounter
-    actions: Mapping[str, Bools]
-    stay_ms: Ints
-    orders: Orders
-    satisfaction: Floats
-    next_visit: Ints
-
-    @property
-    def page_time(self) -> Ints:
-        """Second at which each page was shown, shape (P,)."""
-        return self.requests.time[self.visit_of] + self.page * self.world.scenario.browse.seconds_per_page
-
-    @property
-    def click_user(self) -> Ints:
-        """Row of the person behind each click, shape (K,)."""
-        return self.user[self.visit_of[self.click_page]]
-
-    @cached_property
-    def shown(self) -> Encounter:
-        """Everyone against everything they were shown, shape (P, S): hidden truth, for recorders of truth only."""
-        user = self.user[self.visit_of][:, None]
-        return encounter(self.world.people, self.world.catalogue, user, self.item, self.intent[self.visit_of][:, None])
-
-
-class Recorder(Protocol):
-    """Whoever wants to know what happens in the shop."""
-
-    def served(self, wave: Served) -> None: ...
-    def landed(self, orders: Orders) -> None: ...
-    def closed(self, day: int) -> None: ...
 
 
 class VisitDesk:
@@ -144,70 +53,72 @@ class VisitDesk:
 
     def serve(self, wave: Ints, time: Ints, visit: Ints, satisfaction: Floats) -> Served:
         """Serve the users `wave` (R,), who come at second `time` for the `visit`-th time."""
-        world, browse = self.world, self.world.scenario.browse
+        world = self.world
         keys = draws.fold(draws.fold(self.luck, world.people.user[wave]), visit)
         requests = self._requests(wave, time, visit, keys)
-        arm = self.arm_of[wave]
-        scores = self._scores(requests, arm)
-        order, propensity = self._order(scores, requests, arm, keys)
-
-        n_pages = pages_wanted(browse, world.people, draws.fold(keys, _PAGES), wave)
-        # A visit ends at midnight: what belongs to a day is in its log, and no page outlives the period.
-        n_pages = np.minimum(n_pages, 1 + (DAY - 1 - time % DAY) // browse.seconds_per_page)
-        visit_of = np.repeat(np.arange(len(wave)), n_pages)
-        page = np.arange(len(visit_of)) - np.repeat(np.cumsum(n_pages) - n_pages, n_pages)
-        slots = world.scenario.attention.slots
-        rank = page[:, None] * slots + np.arange(slots)  # (pages, slots)
-        position = order.reshape(len(wave), -1, slots)[visit_of, page]
-        n_candidates = scores.shape[1]
-        place = visit_of[:, None] * n_candidates + position
-        item = requests.pools.ravel().take(requests.pool[visit_of][:, None] * n_candidates + position)
-
-        examine_luck = draws.uniform(draws.fold(draws.fold(keys, _EXAMINE)[visit_of][:, None], rank))
-        examined = world.scenario.attention.draw(examine_luck)
-        intent = self._intent(keys)
-        looked_page, looked_slot = np.nonzero(examined)
-        looked_visit = visit_of[looked_page]
-        seen_item = item[looked_page, looked_slot]
-        met = encounter(world.people, world.catalogue, wave[looked_visit], seen_item, intent[looked_visit])
-        item_keys = draws.fold(keys[looked_visit], seen_item)
-        clicked = draws.uniform(draws.fold(item_keys, _CLICK)) < world.funnel.attraction(met)
-
-        met, item_keys = met.at(clicked), item_keys[clicked]
-        click_page, click_slot = looked_page[clicked], looked_slot[clicked]
-        click_visit = visit_of[click_page]
-        actions = world.funnel.draw_actions(met, item_keys)
-        after = self._satisfaction_after(satisfaction, click_visit, met)
-        click_time = time[click_visit] + page[click_page] * browse.seconds_per_page
+        arm, intent = self.arm_of[wave], self._intent(keys)
+        shown = self._show(wave, requests, arm, keys)
+        examined = self._examine(shown, keys)
+        clicks = self._click(wave, shown, examined, intent, keys)
+        actions = world.funnel.draw_actions(clicks.met, clicks.keys)
+        after = self._satisfaction_after(satisfaction, clicks.visit, clicks.met)
         return Served(
             world=world,
             user=wave,
             requests=requests,
             arm=arm,
             visit=visit,
-            visit_of=visit_of,
-            page=page,
-            item=item,
-            score=scores.ravel().take(place),
-            propensity=np.ones(item.shape, np.float32) if propensity is None else propensity.ravel().take(place),
+            visit_of=shown.visit_of,
+            page=shown.page,
+            item=shown.item,
+            score=shown.score,
+            propensity=shown.propensity,
             examined=examined,
             intent=intent,
-            click_page=click_page,
-            click_slot=click_slot,
-            met=met,
+            click_page=clicks.page,
+            click_slot=clicks.slot,
+            met=clicks.met,
             actions=actions,
-            stay_ms=world.funnel.draw_stay(met, item_keys),
-            orders=self._orders(
-                actions,
-                met,
-                item_keys,
-                requests.request[click_visit],
-                page[click_page] * slots + click_slot,
-                click_time,
-            ),
+            stay_ms=world.funnel.draw_stay(clicks.met, clicks.keys),
+            orders=self._orders(actions, clicks, shown, requests),
             satisfaction=after,
             next_visit=self._next_visit(wave, time, keys, after),
         )
+
+    def _show(self, wave: Ints, requests: Requests, arm: Ints, keys: draws.Keys) -> _Shown:
+        """Rank, and lay out as many pages as each visit reads."""
+        browse, slots = self.world.scenario.browse, self.world.scenario.attention.slots
+        scores = self._scores(requests, arm)
+        order, propensity = self._order(scores, requests, arm, keys)
+        n_pages = pages_wanted(browse, self.world.people, draws.fold(keys, _PAGES), wave)
+        # A visit ends at midnight: what belongs to a day is in its log, and no page outlives the period.
+        n_pages = np.minimum(n_pages, 1 + (DAY - 1 - requests.time % DAY) // browse.seconds_per_page)
+        visit_of = np.repeat(np.arange(len(wave)), n_pages)
+        page = np.arange(len(visit_of)) - np.repeat(np.cumsum(n_pages) - n_pages, n_pages)
+        position = order.reshape(len(wave), -1, slots)[visit_of, page]  # (pages, slots), into the candidates
+        n_candidates = scores.shape[1]
+        place = visit_of[:, None] * n_candidates + position
+        return _Shown(
+            visit_of=visit_of,
+            page=page,
+            rank=page[:, None] * slots + np.arange(slots),
+            item=requests.pools.ravel().take(requests.pool[visit_of][:, None] * n_candidates + position),
+            score=scores.ravel().take(place),
+            propensity=np.ones(place.shape, np.float32) if propensity is None else propensity.ravel().take(place),
+        )
+
+    def _examine(self, shown: _Shown, keys: draws.Keys) -> Bools:
+        luck = draws.uniform(draws.fold(draws.fold(keys, _EXAMINE)[shown.visit_of][:, None], shown.rank))
+        return self.world.scenario.attention.draw(luck)
+
+    def _click(self, wave: Ints, shown: _Shown, examined: Bools, intent: Scores, keys: draws.Keys) -> _Clicks:
+        """Who clicks what they look at; luck belongs to the item, wherever it stands."""
+        page, slot = np.nonzero(examined)
+        visit, item = shown.visit_of[page], shown.item[page, slot]
+        met = encounter(self.world.people, self.world.catalogue, wave[visit], item, intent[visit])
+        item_keys = draws.fold(keys[visit], item)
+        clicked = draws.uniform(draws.fold(item_keys, _CLICK)) < self.world.funnel.attraction(met)
+        return _Clicks(visit[clicked], page[clicked], slot[clicked], met.at(clicked), item_keys[clicked])
 
     @property
     def _start(self) -> float:
@@ -276,29 +187,53 @@ class VisitDesk:
         seconds = np.rint(self._gap_days(wave, keys, satisfaction) * DAY)
         return time + np.maximum(SOONEST_RETURN, seconds).astype(np.int64)
 
-    def _orders(
-        self, actions: Mapping[str, Bools], met: Encounter, keys: draws.Keys, request: Ints, rank: Ints, clicked: Ints
-    ) -> Orders:
-        orders = Orders.empty()
+    def _orders(self, actions: Mapping[str, Bools], clicks: _Clicks, shown: _Shown, requests: Requests) -> Orders:
+        seconds = self.world.scenario.browse.seconds_per_page
+        orders = []
         for index, name in enumerate(self.delayed):
             rows = np.flatnonzero(actions[name])
             action = self.world.scenario.funnel.actions[name]
             assert action.delay is not None
-            luck = draws.fold(keys[rows], draws.purpose(name))
+            luck = draws.fold(clicks.keys[rows], draws.purpose(name))
             which, size, how_many = (draws.uniform(draws.fold(luck, n)) for n in (1, 2, 3))
             units = np.searchsorted(np.cumsum(action.units)[:-1], how_many, side="right") + 1 if action.units else 0
-            orders = orders.append(
+            visit, page = clicks.visit[rows], clicks.page[rows]
+            clicked = requests.time[visit] + shown.page[page] * seconds
+            orders.append(
                 Orders(
-                    user=met.user[rows],
-                    request=request[rows],
-                    rank=rank[rows],
+                    user=clicks.met.user[rows],
+                    request=requests.request[visit],
+                    rank=shown.rank[page, clicks.slot[rows]],
                     action=np.full(len(rows), index),
-                    clicked=clicked[rows],
-                    due=clicked[rows] + action.delay.draw(which, size),
-                    value=self.world.catalogue.price[met.item[rows]] * units,
+                    clicked=clicked,
+                    due=clicked + action.delay.draw(which, size),
+                    value=self.world.catalogue.price[clicks.met.item[rows]] * units,
                 )
             )
-        return orders
+        return Orders.concatenate(orders)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Pages as they are laid out; shapes as in `Served`, rank (P, S) counting from the top of the visit."""
+
+    visit_of: Ints
+    page: Ints
+    rank: Ints
+    item: Ints
+    score: Scores
+    propensity: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Clicks:
+    """K clicks: visit, page and slot index the wave's visits, its pages and their slots."""
+
+    visit: Ints
+    page: Ints
+    slot: Ints
+    met: Encounter
+    keys: draws.Keys
 
 
 def _checked(ranker: Ranker, index: int, requests: Requests) -> Scores:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from sim import draws
 from sim.attention import PositionBased
-from sim.bounds import Count, NonNegative, Positive, Share, check
+from sim.bounds import Count, Moderate, Rate, Share, Spread, check
 from sim.calibration import Browsing, solve_funnel
 from sim.catalogue import FORBID_EXTRA, Catalogue, CatalogueSpec, draw_catalogue
 from sim.funnel import Action, Drivers, Funnel, FunnelSpec, response
@@ -33,14 +34,14 @@ class BrowseSpec:
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
 
-    candidates: Count = 100
+    candidates: Annotated[int, Ge(1), Le(10_000)] = 100
     pools_per_segment: Count = 4
-    pool_sharpness: NonNegative = 0.5
+    pool_sharpness: Spread = 0.5
     pages: Count = 5
-    median_pages: Positive = 0.8
-    pages_log_sd: NonNegative = 1.1
+    median_pages: Moderate = 0.8
+    pages_log_sd: Spread = 1.1
     seconds_per_page: Count = 30
-    hidden_intent: NonNegative = 0.0
+    hidden_intent: Spread = 0.0
 
     def __post_init__(self) -> None:
         check(self)
@@ -61,11 +62,11 @@ class SatisfactionSpec:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
 
     drivers: Drivers
-    start: Share = 0.5
+    start: Rate = 0.5
     learning: Share = 0.2
     found_nothing: Share = 0.4
-    return_strength: NonNegative = 1.5
-    gap_log_sd: NonNegative = 1.0
+    return_strength: Spread = 1.5
+    gap_log_sd: Spread = 1.0
 
     def __post_init__(self) -> None:
         check(self)
@@ -127,56 +128,57 @@ class World:
         keys = draws.fold(draws.root(self.seed, "pool"), day)
         noise = draws.gumbel(draws.fold(draws.fold(keys, pool)[:, None], self.item))
         liking = browse.pool_sharpness * self.items.popularity[self.item].T[pool // browse.pools_per_segment]
-        size = min(browse.candidates, len(self.item))
-        return self.item[np.argsort(-(liking + noise), axis=1, kind="stable")[:, :size]]
+        return self.item[np.argsort(-(liking + noise), axis=1, kind="stable")[:, : browse.candidates]]
 
 
 def build(scenario: Scenario, seed: int, user: Ints, market: int = 0, n_markets: int = 1) -> World:
     """Draw one market. Each user and item is the same whoever else is drawn."""
     item = np.arange(scenario.catalogue.items)[market::n_markets]
-    shown = scenario.browse.pages * scenario.attention.slots
-    if len(item) < shown:
+    if len(item) < scenario.browse.candidates:
         raise ValueError(
-            f"every market needs at least pages x slots = {shown} items, market {market} of {n_markets} has "
-            f"{len(item)}; raise catalogue.items or lower world.markets"
+            f"every market needs at least browse.candidates = {scenario.browse.candidates} items, market {market} of "
+            f"{n_markets} has {len(item)}; raise catalogue.items or lower world.markets"
         )
     scenario = replace(scenario, funnel=_without_idle_intent(scenario))
     catalogue = draw_catalogue(scenario.catalogue, seed)
     items = Items(catalogue.category, catalogue.price, catalogue.rating, _popularity(scenario, catalogue, seed))
     people = draw_people(scenario.people, scenario.catalogue, seed, user)
-    funnel = _responses(scenario, people, catalogue, calibrate(scenario, seed, catalogue, items))
+    funnel = _responses(scenario, people, catalogue, calibrate(scenario, seed, catalogue, items, n_markets))
     return World(scenario, seed, market, item, catalogue, people, funnel, items)
 
 
-def calibrate(scenario: Scenario, seed: int, catalogue: Catalogue, items: Items) -> Mapping[str, float]:
+def calibrate(
+    scenario: Scenario, seed: int, catalogue: Catalogue, items: Items, n_markets: int = 1
+) -> Mapping[str, float]:
     """Intercepts that give the scenario's rates under the shop's history ranking.
 
     Solved on people of their own (never the users), so that one user more changes nobody.
     """
-    key = (repr(scenario), seed)
+    key = (repr(scenario), seed, n_markets)
     if key not in _SOLVED:
         _SOLVED.clear()
-        _SOLVED[key] = _solve(scenario, seed, catalogue, items)
+        _SOLVED[key] = _solve(scenario, seed, catalogue, items, n_markets)
     return _SOLVED[key]
 
 
-_SOLVED: dict[tuple[str, int], Mapping[str, float]] = {}  # the last one: every task of a run asks for the same
+_SOLVED: dict[tuple[str, int, int], Mapping[str, float]] = {}  # the last one: every task of a run asks for the same
 
 
-def _solve(scenario: Scenario, seed: int, catalogue: Catalogue, items: Items) -> Mapping[str, float]:
+def _solve(scenario: Scenario, seed: int, catalogue: Catalogue, items: Items, n_markets: int) -> Mapping[str, float]:
     n_sample = 12_000  # the rarest rate, of buying, then settles within about 2 % of itself
     people = draw_people(scenario.people, scenario.catalogue, seed, np.arange(n_sample), "calibration")
     funnel = _responses(scenario, people, catalogue, {})
     browsing = Browsing(
         slots=scenario.attention.slots,
         pages=scenario.browse.pages,
-        candidates=min(scenario.browse.candidates, len(catalogue)),
+        candidates=scenario.browse.candidates,
         pool_sharpness=scenario.browse.pool_sharpness,
         pages_wanted=pages_wanted(
             scenario.browse, people, draws.fold(draws.root(seed, "calibration pages"), people.user)
         ),
         examination=scenario.attention.examination_probability(),
         intent_sd=scenario.browse.hidden_intent,
+        n_markets=n_markets,
     )
     targets = {name: action.rate for name, action in scenario.funnel.actions.items()}
     return solve_funnel(

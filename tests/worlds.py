@@ -20,7 +20,8 @@ from sim.engine import Arm, State, opening, simulate
 from sim.ledger import Expectations, Totals
 from sim.logbook import Logbook, write_public
 from sim.records import Floats, Ints
-from sim.visits import Orders, Recorder, Served, VisitDesk
+from sim.served import Orders, Recorder, Served
+from sim.visits import VisitDesk
 from sim.world import Scenario, World, build
 
 WARMUP = Arm("warm-up", Production(), 0.5)  # the logging policy of the library's experiments

@@ -16,7 +16,7 @@ from sim.engine import Arm, opening, simulate
 from sim.ledger import Totals
 from sim.logbook import Logbook
 from sim.records import Requests, Scores
-from sim.visits import Recorder
+from sim.served import Recorder
 from sim.world import Scenario, World, build
 from tests.bench.measure import Figure, paired_rates, race
 

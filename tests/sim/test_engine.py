@@ -14,7 +14,7 @@ from sim.clock import DAY, HOUR
 from sim.engine import Arm, State, opening, simulate
 from sim.logbook import HIDDEN_FILE, LOG_FILE, read_log
 from sim.records import LOG_COLUMNS, Log
-from sim.visits import Orders
+from sim.served import Orders
 from sim.world import World
 from tests.asserts import (
     assert_between_zero_and_one,

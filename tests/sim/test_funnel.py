@@ -240,7 +240,7 @@ def test_mixture_of_one_kind_is_an_exponential(share: float) -> None:
 
 # Laws ----------------------------------------------------------------------------------------------------------
 
-WORLDS = st.builds(lambda seed: small_world(20, seed=seed, catalogue={"items": 60}), st.integers(0, 10_000))
+WORLDS = st.builds(lambda seed: small_world(20, seed=seed, catalogue={"items": 100}), st.integers(0, 10_000))
 FEW_WORLDS = settings(max_examples=10, deadline=None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sim.clock import DAY
 from sim.engine import opening
 from sim.ledger import EVENTUAL, Expectations, Totals, ledger_columns
-from sim.visits import Orders
+from sim.served import Orders
 from sim.world import World
 from tests.worlds import Run, Waves, ecommerce, run, serve_once, small_world, with_action
 
@@ -70,14 +70,14 @@ def test_totals_are_whole_numbers(lived: tuple[Run, Waves]) -> None:
 
 def test_two_orders_of_one_person_in_one_landing_both_count(world: World) -> None:
     totals = Totals(world, 0)
-    totals.landed(order(4, 10, 500).append(order(4, 20, 700)))
+    totals.landed(Orders.concatenate([order(4, 10, 500), order(4, 20, 700)]))
     assert totals.totals[4, totals.columns.index("buy")] == 2
     assert totals.totals[4, totals.columns.index("value_cents")] == 1200
 
 
 def test_order_of_an_earlier_click_belongs_to_an_earlier_period(world: World) -> None:
     totals = Totals(world, 2 * DAY)
-    totals.landed(order(4, 2 * DAY - 1, 500).append(order(5, 2 * DAY, 700)))
+    totals.landed(Orders.concatenate([order(4, 2 * DAY - 1, 500), order(5, 2 * DAY, 700)]))
     assert totals.totals[:, totals.columns.index("buy")].sum() == 1
     assert totals.totals[5, totals.columns.index("value_cents")] == 700
 

@@ -9,7 +9,8 @@ from policies.baselines import Production, RandomRanking
 from sim.clock import DAY
 from sim.engine import Arm
 from sim.records import Requests, Scores
-from sim.visits import SOONEST_RETURN, Served, VisitDesk
+from sim.served import Served
+from sim.visits import SOONEST_RETURN, VisitDesk
 from sim.world import World
 from tests.asserts import assert_distinct_in_rows, assert_mean, assert_proportion
 from tests.worlds import EXAMINE_ALL, WARMUP, run, serve_once, small_world, with_action

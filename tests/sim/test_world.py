@@ -60,10 +60,6 @@ def test_retrieval_prefers_what_the_segment_liked() -> None:
     assert liking(0.0) == pytest.approx(float(small_world(3).items.popularity.mean()), abs=0.1)
 
 
-def test_fewer_items_than_candidates_are_all_candidates() -> None:
-    assert small_world(3, catalogue={"items": 60}).pools(0).shape[1] == 60
-
-
 def test_one_user_more_changes_nobody(world: World) -> None:
     more = small_world(301)
     for name in ("taste", "price_sensitivity", "spender", "patience", "habit", "loyalty"):
@@ -126,8 +122,8 @@ def test_too_few_candidates_for_the_pages_are_refused() -> None:
 
 
 def test_market_of_too_few_items_is_refused() -> None:
-    spec = scenario(catalogue={"items": 99})
-    with pytest.raises(ValueError, match=r"at least pages x slots = 50 items, market 1 of 2 has 49; raise"):
+    spec = scenario(catalogue={"items": 199})
+    with pytest.raises(ValueError, match=r"at least browse.candidates = 100 items, market 1 of 2 has 99; raise"):
         build(spec, 1, np.arange(4), market=1, n_markets=2)
 
 
