@@ -25,7 +25,7 @@ class AbstractPolicy(ABC):
     lives in attributes that end in `_`, appears in `fit`, and is equal for equal (spec, log).
     """
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
     name: ClassVar[str]
     learns: ClassVar[bool] = True  # False: can serve before there is any log
 
@@ -40,6 +40,10 @@ class AbstractPolicy(ABC):
         Raises:
             ValueError: the log cannot teach this policy; the message says what is missing.
         """
+
+    def assemble(self, fitted: Mapping[str, AbstractPolicy]) -> Self:
+        """Become ready without a log: for policies that learn nothing, or nothing besides the models of `needs`."""
+        return self
 
     @abstractmethod
     def score(self, requests: Requests) -> Scores:
@@ -58,7 +62,7 @@ class AbstractPolicy(ABC):
         return {}
 
     def needs(self) -> dict[str, AbstractPolicy]:
-        """Models that this policy fuses; equal ones are fitted once, whatever the number of policies."""
+        """Models that this policy fuses, learning nothing besides; equal ones are fitted once for all policies."""
         return {}
 
     def notes(self) -> list[str]:

@@ -24,7 +24,7 @@ class PowerProduct:
     exponents: by goal; `price` is the item's price in currency units.
     """
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     exponents: Mapping[str, float]
     type: Literal["power_product"] = "power_product"
@@ -76,8 +76,12 @@ class FormulaPolicy(AbstractPolicy):
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         fitted = fitted or {}
-        models = {goal: fitted[goal] if goal in fitted else model.fit(log) for goal, model in self.needs().items()}
-        self.models_ = {goal: model for goal, model in models.items() if isinstance(model, GoalModel)}
+        return self.assemble(
+            {goal: fitted[goal] if goal in fitted else model.fit(log) for goal, model in self.needs().items()}
+        )
+
+    def assemble(self, fitted: Mapping[str, AbstractPolicy]) -> Self:
+        self.models_ = {goal: model for goal, model in fitted.items() if isinstance(model, GoalModel)}
         return self
 
     def goals(self, requests: Requests) -> dict[str, Floats]:
@@ -115,6 +119,13 @@ def prices(requests: Requests) -> Floats:
 
 
 def as_scores(values: Floats, requests: Requests) -> Scores:
-    """Values as float32 scores, held within what float32 can hold."""
-    limit = float(np.finfo(np.float32).max)
-    return np.clip(np.broadcast_to(values, requests.candidates.shape), -limit, limit).astype(np.float32)
+    """Values as float32 scores: shifted and scaled within each request, which changes no order.
+
+    Cast as they are, small products (1e-57) and small differences (100000 + ctr) would become ties.
+    """
+    wide = np.broadcast_to(values, requests.candidates.shape)
+    if not wide.size:
+        return wide.astype(np.float32)
+    centred = wide - wide.mean(axis=1, keepdims=True)
+    spread = np.abs(centred).max(axis=1, keepdims=True)
+    return (centred / np.where(spread > 0, spread, 1.0)).astype(np.float32)

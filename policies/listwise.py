@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from policies.base import AbstractPolicy, check_log, part, prefixed
@@ -36,8 +36,8 @@ class LambdaMART(AbstractPolicy):
 
     label_gain: tuple[float, float, float, float] = (0, 1, 3, 7)
     trees: Annotated[int, Ge(1)] = 50
-    leaves: Annotated[int, Ge(2)] = 15
-    learning_rate: Annotated[float, Gt(0)] = 0.1
+    leaves: Annotated[int, Ge(2), Le(131_072)] = 15
+    learning_rate: Annotated[float, Gt(0), Le(10)] = 0.1
     truncation: Annotated[int, Ge(1)] = 13
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Training:
     validation_share: the last part of the log, by time, that decides when to stop.
     """
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     epochs: Annotated[int, Ge(1)] = 6
     patience: Annotated[int, Ge(1)] = 1
     batch: Annotated[int, Ge(1)] = 4096
-    learning_rate: Annotated[float, Gt(0)] = 0.003
+    learning_rate: Annotated[float, Gt(0), Le(10)] = 0.003
     embedding_decay: Annotated[float, Ge(0)] = 0.01
     embedding: Annotated[int, Ge(1)] = 8
     hidden: Annotated[int, Ge(1)] = 32

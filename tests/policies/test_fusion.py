@@ -111,17 +111,26 @@ def test_prices_are_in_currency_units() -> None:
     np.testing.assert_array_equal(prices(requests), [[10, 11], [12, 13]])
 
 
-def test_scores_are_held_within_float32() -> None:
+def within_requests(values: np.ndarray) -> np.ndarray:
+    """Values centred and scaled per request, as scores are."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    return centred / np.abs(centred).max(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("values", [[1e300, -1e300, 1.5], [3e-57, 1e-57, 2e-57], [100000.003, 100000.001, 100000.002]])
+def test_huge_tiny_and_close_values_keep_their_order_as_float32_scores(values: list[float]) -> None:
+    """Cast as they are, the second three would all be 0 and the third all 100000: ranked by chance."""
     requests = asking(table_of_users(1), [[0, 1, 2]], table_of_items(20))
-    scores = as_scores(np.array([[1e300, -1e300, 1.5]]), requests)
+    scores = as_scores(np.array([values]), requests)
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
-    assert scores[0, 2] == 1.5
+    assert np.argsort(scores[0]).tolist() == np.argsort(values).tolist()
+    assert len(set(scores[0].tolist())) == 3
 
 
-def test_a_value_for_all_becomes_a_score_for_each() -> None:
+def test_a_value_for_all_becomes_an_equal_score_for_each() -> None:
     requests = asking(table_of_users(2), [[0, 1], [2, 3]], table_of_items(20))
-    np.testing.assert_array_equal(as_scores(np.asarray(2.0), requests), np.full((2, 2), 2, dtype=np.float32))
+    np.testing.assert_array_equal(as_scores(np.asarray(2.0), requests), np.zeros((2, 2), dtype=np.float32))
 
 
 def test_the_formula_ctr_ranks_as_the_goal_model_does(
@@ -146,7 +155,7 @@ def test_a_formula_of_price_needs_no_model(shop: Shop, requests: Requests) -> No
     policy = FormulaPolicy("-price")
     assert policy.needs() == {}
     assert policy.fit(shop.log).goals(requests) == {}
-    np.testing.assert_allclose(policy.score(requests), -prices(requests), rtol=1e-6)
+    np.testing.assert_allclose(policy.score(requests), within_requests(-prices(requests)), atol=1e-6)
 
 
 def test_ctcvr_in_a_formula_asks_for_both_models_and_multiplies_them(
@@ -193,7 +202,7 @@ def test_what_one_formula_saved_serves_another_over_the_same_goals(
     other = FormulaPolicy("log(ctr) + log(cvr) + 0 * stay").restore(learned)
     predicted = fitted["formula"].goals(requests)
     expected = np.log(predicted["ctr"]) + np.log(predicted["cvr"])
-    np.testing.assert_allclose(other.score(requests), expected, rtol=1e-5)
+    np.testing.assert_allclose(other.score(requests), within_requests(expected), atol=1e-5)
 
 
 def test_a_wrong_formula_is_refused_when_it_is_written() -> None:
