@@ -123,6 +123,8 @@ def _work(pipe: Connection, path: Path) -> None:
             return
         try:
             perform(task, folder, lambda *p: pipe.send(("progress", p)))
+        except BrokenPipeError:
+            return  # the parent is gone, and nobody waits for this
         except Exception as problem:
             pipe.send(("failed", (_cause(problem), traceback.format_exc())))
         else:

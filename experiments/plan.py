@@ -28,24 +28,30 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """Every task once, in an order that could be worked through."""
-        return [*self.warmups.values(), *self.fits.values(), *self.tests.values(), *self.truths.values()]
+        every = [*self.warmups.values(), *self.fits.values(), *self.tests.values(), *self.truths.values()]
+        return list({task.key: task for task in every}.values())  # equal arms share their truth
 
 
 def plan(experiment: Experiment) -> Plan:
     """The tasks of an experiment, market by market and arm by arm."""
     spec = experiment.resolved()
-    base = {"world": spec["world"], "seed": spec["seed"]}
+    # A tick groups work and changes no result; which seed matters differs by stage.
+    world = {key: value for key, value in spec["world"].items() if key != "tick_minutes"}
+    seed = {name: spec["seed"][name] for name in ("world", "luck")}
+    base, tick = {"world": world, "seed": seed}, {"tick_minutes": spec["world"]["tick_minutes"]}
     markets = range(experiment.world.markets)
     warm = spec["warmup"]
     logging = {"days": warm["days"], "policy": warm["policy"], "temperature": warm["explore"]["temperature"]}
     warmups = {
-        m: Task("warm-up", f"market {m}", f"{STAGES}:warmup", base | logging | {"market": m}, weight=20)
+        m: Task("warm-up", f"market {m}", f"{STAGES}:warmup", base | logging | {"market": m}, {}, tick, 20)
         for m in markets
     }
     fits: dict[str, Task] = {}
     logs = {f"log {m:06d}": task for m, task in warmups.items()}
     policies = {arm: _fit(experiment.policy(arm), spec, logs, fits) for arm in experiment.experiment.arms}
-    return Plan(warmups, fits, policies, _tests(spec, base, warmups, policies), _truths(spec, base, warmups, policies))
+    split = {**base, "seed": spec["seed"]}
+    tests = _tests(spec, split, tick, warmups, policies)
+    return Plan(warmups, fits, policies, tests, _truths(spec, split, tick, warmups, policies))
 
 
 def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Task], fits: dict[str, Task]) -> Task:
@@ -64,29 +70,37 @@ def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Tas
 
 
 def _tests(
-    spec: Mapping[str, Any], base: Mapping[str, Any], warmups: Mapping[int, Task], policies: Mapping[str, Task]
+    spec: Mapping[str, Any],
+    base: Mapping[str, Any],
+    tick: Mapping[str, Any],
+    warmups: Mapping[int, Task],
+    policies: Mapping[str, Task],
 ) -> dict[int, Task]:
     test = spec["experiment"]
-    arms = {
-        name: _serving(test["arms"][name]) | {"share": test["arms"][name]["share"]} for name in sorted(test["arms"])
-    }
+    # Sorted, so that the order in which a spec names its arms is no part of the key.
+    arms = {arm: _serving(test["arms"][arm]) | {"share": test["arms"][arm]["share"]} for arm in sorted(test["arms"])}
     arguments = {"days": test["days"], "control": test["control"], "salt": test["assign"]["salt"], "arms": arms}
-    needs = {f"arm {name}": task for name, task in policies.items()}
+    fitted = {f"arm {arm}": task for arm, task in policies.items()}
     return {
         m: Task(
             "arms",
             f"market {m}",
             f"{STAGES}:arms",
             {**base, **arguments, "market": m},
-            {"warm-up": warmup, **needs},
-            weight=30,
+            {"warm-up": warmup, **fitted},
+            tick,
+            30,
         )
         for m, warmup in warmups.items()
     }
 
 
 def _truths(
-    spec: Mapping[str, Any], base: Mapping[str, Any], warmups: Mapping[int, Task], policies: Mapping[str, Task]
+    spec: Mapping[str, Any],
+    base: Mapping[str, Any],
+    tick: Mapping[str, Any],
+    warmups: Mapping[int, Task],
+    policies: Mapping[str, Task],
 ) -> dict[tuple[str, int], Task]:
     test = spec["experiment"]
     shared = {"days": test["days"], "truth": spec["truth"]["users"]}
@@ -95,9 +109,10 @@ def _truths(
             "truth",
             f"{arm}, market {m}",
             f"{STAGES}:truth",
-            {**base, **shared, "market": m, "name": arm, "arm": _serving(test["arms"][arm])},
+            {**base, **shared, "market": m, "arm": _serving(test["arms"][arm])},
             {"warm-up": warmup, "policy": policies[arm]},
-            weight=6,
+            {**tick, "name": arm},
+            6,
         )
         for arm in test["arms"]
         for m, warmup in warmups.items()

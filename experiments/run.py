@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from experiments.document import write_yaml
 from experiments.evaluate import results_of
 from experiments.executors import Listener, execute
@@ -18,7 +20,7 @@ from experiments.plan import Plan, plan
 from experiments.results import Results
 from experiments.spec import Experiment
 from experiments.store import IDENTITY, MANIFEST, RunFolder, link, write_text
-from experiments.tasks import source_hash
+from experiments.tasks import program_hash
 from sim.logbook import HIDDEN_FILE, LOG_FILE
 
 PACKAGES = ("seesaw", "numpy", "scipy", "simpy", "pyarrow", "torch", "lightgbm", "pandas", "matplotlib")
@@ -56,12 +58,12 @@ def run(
         TaskError: a task failed; what was finished is kept.
     """
     folder = RunFolder(out)
-    folder.claim(experiment.identity(), force)
-    with folder.locked():
+    with folder.claimed(experiment.identity(), force), threadpool_limits(1):
         whole = plan(experiment)
-        if folder.finished() and all(folder.is_done(task) for task in whole.tasks()):
-            manifest = json.loads((out / MANIFEST).read_text())
+        manifest = folder.finished()
+        if manifest and manifest["program"] == program_hash() and all(folder.is_done(task) for task in whole.tasks()):
             return Run(out, results_of(experiment, folder, whole), manifest, reused=True)
+        (out / MANIFEST).unlink(missing_ok=True)  # from here on, what is there may be of two runs
         started = time.perf_counter()
         write_yaml(experiment.resolved(), out / "experiment.yaml", _OPENING.format(name=experiment.name))
         execute(whole.tasks(), folder, workers, listen)
@@ -122,7 +124,7 @@ def _manifest(experiment: Experiment, folder: RunFolder, whole: Plan, seconds: f
         "name": experiment.name,
         IDENTITY: experiment.identity(),
         "seed": experiment.resolved()["seed"],
-        "source_hash": source_hash(),
+        "program": program_hash(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "log_checksums": logs,
         "impressions": impressions,

@@ -22,12 +22,12 @@ from sim.engine import Arm, State, opening, simulate
 from sim.ledger import Expectations, Totals
 from sim.logbook import Logbook, read_log, write_public
 from sim.records import Ints
-from sim.visits import Orders, Recorder, Served
+from sim.served import Orders, Recorder, Served
 from sim.world import World
 
 Progress = Callable[[int, int, int], None]  # (done, of, impressions so far)
 Needs = Mapping[str, Path]
-STATE, TOTALS, EXPECTED = "state.npz", "totals.npz", "expected.npz"
+STATE, TOTALS, EXPECTED, ASSIGNED = "state.npz", "totals.npz", "expected.npz", "arms.npz"
 
 
 class DayCounter:
@@ -62,10 +62,13 @@ def warmup(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Prog
 def fit(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progress) -> dict[str, Any]:
     """Fit one policy on the frozen training log, from the models it needs."""
     policy = build_policy(arguments["policy"])
-    log_folders = [needs[role] for role in sorted(needs) if role.startswith("log ")]
     fitted = {name: model.restore_from(needs[f"model {name}"]) for name, model in policy.needs().items()}
+    if fitted or not policy.learns:
+        policy.assemble(fitted).save(out)
+        return {"notes": [], "rows": 0}
+    log_folders = [needs[role] for role in sorted(needs) if role.startswith("log ")]
     log = read_log(log_folders, arguments["max_train_rows"], arguments["seed"]["luck"])
-    policy.fit(log, fitted).save(out)
+    policy.fit(log).save(out)
     return {"notes": policy.notes(), "rows": len(log)}
 
 
@@ -88,7 +91,7 @@ def arms(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progre
     arm_of = np.where(assigned < 0, len(names), assigned)
     luck = arguments["seed"]["luck"]
     notes = _period(section, world, state, arguments["days"], serving, arm_of, luck, out, progress)
-    np.savez(out / "arms.npz", user=world.people.user, arm=assigned)
+    np.savez(out / ASSIGNED, user=world.people.user, arm=assigned, names=np.array(names))
     return notes
 
 
@@ -168,7 +171,8 @@ def _period(
 
 
 def _world(arguments: Mapping[str, Any]) -> WorldSection:
-    return WorldSection.model_validate_json(json.dumps(arguments["world"]), strict=True)
+    values = {**arguments["world"], "tick_minutes": arguments["tick_minutes"]}
+    return WorldSection.model_validate_json(json.dumps(values), strict=True)
 
 
 def _served_by(arm: Mapping[str, Any], folder: Path) -> tuple[AbstractPolicy, float]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from experiments.tasks import Task
 
 DONE = "done.json"
 IDENTITY = "identity"
 MANIFEST = "manifest.json"
-_OURS = ("experiment.yaml", IDENTITY, "tasks")
+PROMISED = ("experiment.yaml", "results.csv", "truth.csv", "decision.json", "report.html", "report.png", MANIFEST)
+_OURS = (*PROMISED, IDENTITY, "tasks", "log", "hidden")
+_LOCK = ".lock"
 
 
 class FolderError(ValueError):
@@ -34,53 +37,49 @@ class RunFolder:
         self.path = path
         self.tasks = path / "tasks"
 
-    def claim(self, identity: str, force: bool) -> None:
-        """Make the folder this experiment's, or refuse.
+    @contextmanager
+    def claimed(self, identity: str, force: bool) -> Iterator[None]:
+        """Hold the folder for this experiment and this process.
+
+        With force, what an earlier run left is deleted first, and nothing else.
 
         Raises:
-            FolderError: it holds another experiment, or something that is no run.
+            FolderError: it holds another experiment, is no run's folder, is in use, or cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FolderError(f"{self.path}: must be a folder, found a file; choose another --out")
-        held = self._held()
-        if held == identity and not force:
-            return
-        if self.path.exists() and any(self.path.iterdir()):
-            if held is None and not (self.path / "tasks").is_dir():
-                raise FolderError(
-                    f"{self.path}: must be empty or a run's folder, found other files; choose another --out"
-                )
-            if not force:
-                raise FolderError(
-                    f"{self.path}: must hold this experiment, found another one; use --out for a new folder "
-                    f"or --force to start anew"
-                )
-            shutil.rmtree(self.path)
+        if self._held() is None and self.path.is_dir() and any(p.name != _LOCK for p in self.path.iterdir()):
+            raise FolderError(f"{self.path}: must be empty or a run's folder, found other files; choose another --out")
         try:
-            self.tasks.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / IDENTITY, identity + "\n")
-        except OSError as problem:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / _LOCK).open("w") as lock:
+                _hold(lock, self.path)
+                self._take(identity, force)
+                yield
+        except PermissionError as problem:
             raise FolderError(f"{self.path}: must be writable, got {problem.strerror}; choose another --out") from None
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one process.
+    def _take(self, identity: str, force: bool) -> None:
+        held = self._held()
+        if held not in (None, identity) and not force:
+            raise FolderError(
+                f"{self.path}: must hold this experiment, found another one; use --out for a new folder "
+                f"or --force to start anew"
+            )
+        if force:
+            for name in _OURS:
+                _remove(self.path / name)
+        self.tasks.mkdir(exist_ok=True)
+        for draft in self.tasks.glob(".draft-*"):  # of a process that died
+            _remove(draft)
+        write_text(self.path / IDENTITY, identity + "\n")
 
-        Raises:
-            FolderError: another process is running in it.
-        """
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise FolderError(
-                    f"{self.path}: another run is using it; wait for it or choose another --out"
-                ) from None
-            yield
-
-    def finished(self) -> bool:
-        """Whether the run has come to its end here."""
-        return (self.path / MANIFEST).is_file()
+    def finished(self) -> dict[str, Any] | None:
+        """The manifest, if the run has come to its end here and everything it promised is there."""
+        if not all((self.path / name).is_file() for name in PROMISED):
+            return None
+        manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text())
+        return manifest
 
     def is_done(self, task: Task) -> bool:
         return (self.tasks / task.folder / DONE).is_file()
@@ -96,21 +95,43 @@ class RunFolder:
 
     def draft(self, task: Task) -> Path:
         """An empty folder to work in; nothing sees it until `commit`."""
-        path = self.tasks / f".draft-{task.folder}"
-        shutil.rmtree(path, ignore_errors=True)
+        path = self._draft(task)
+        _remove(path)
         path.mkdir(parents=True)
         return path
 
     def commit(self, task: Task, notes: Mapping[str, Any]) -> None:
         """Turn the draft into the result, in one rename."""
-        draft, final = self.tasks / f".draft-{task.folder}", self.result(task)
+        draft, final = self._draft(task), self.result(task)
         write_text(draft / DONE, json.dumps(notes, indent=1, sort_keys=True) + "\n")
-        shutil.rmtree(final, ignore_errors=True)
+        _remove(final)
         draft.rename(final)
 
+    def _draft(self, task: Task) -> Path:
+        return self.tasks / f".draft-{task.folder}-{os.getpid()}"
+
     def _held(self) -> str | None:
+        """The identity of the run that lives here; None if none does."""
         marker = self.path / IDENTITY
-        return marker.read_text().strip() if marker.is_file() else None
+        try:
+            held = marker.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return held if re.fullmatch(r"[0-9a-f]{64}", held) else None
+
+
+def _hold(lock: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise FolderError(f"{path}: another run is using it; wait for it or choose another --out") from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent.parent
-# What the results of tasks are computed by. The analysis and the page are made afresh on every run.
-_SOURCES = ("sim", "policies", "experiments/stages.py", "experiments/assignment.py", "experiments/sections")
+# What the results of tasks are computed by: our code, and the libraries whose versions can move a bit.
+_SOURCES = (
+    "sim",
+    "policies",
+    "experiments/stages.py",
+    "experiments/assignment.py",
+    "experiments/policy_spec.py",
+    "experiments/sections",
+)
+_LIBRARIES = ("numpy", "scipy", "torch", "lightgbm", "simpy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +59,22 @@ class Task:
 
 @cache
 def source_hash() -> str:
-    """Hash of the code that tasks run, so that a changed program does not reuse old results."""
+    """Hash of what tasks run, so that a changed program does not reuse old results."""
+    versions = [f"{name} {version(name)}" for name in _LIBRARIES]
+    return hashlib.sha256("\n".join([_hash_of(_SOURCES), *versions]).encode()).hexdigest()
+
+
+@cache
+def program_hash() -> str:
+    """Hash of all our code and templates: what the files of a finished run were written by."""
+    return _hash_of(("sim", "policies", "experiments"))
+
+
+def _hash_of(places: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for source in _SOURCES:
-        path = _ROOT / source
-        files = [path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.yaml")])
+    for place in places:
+        path = _ROOT / place
+        files = [path] if path.is_file() else sorted([*path.rglob("*.py"), *path.rglob("*.j2")])
         for file in files:
             digest.update(str(file.relative_to(_ROOT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -144,24 +144,79 @@ def test_a_folder_with_another_experiment_is_refused_and_kept(tiny: Run) -> None
     assert (tiny.folder / "results.csv").read_bytes() == before
 
 
-def test_force_starts_anew_but_never_on_a_folder_that_is_no_run(tmp_path: Path) -> None:
+ONE, TWO = "1" * 64, "2" * 64  # identities
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "identity", "tasks"])
+def test_a_folder_that_is_no_run_is_refused_and_kept_also_with_force(tmp_path: Path, name: str) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "mine" / name).write_text("years of work")
     for force in (False, True):
-        with pytest.raises(FolderError, match="must be empty or a run's folder"):
-            RunFolder(tmp_path / "mine").claim("x", force)
-    assert (tmp_path / "mine" / "thesis.txt").exists()
-    RunFolder(tmp_path / "run").claim("one", False)
-    (tmp_path / "run" / "results.csv").write_text("old")
-    RunFolder(tmp_path / "run").claim("two", True)
-    assert not (tmp_path / "run" / "results.csv").exists()
+        with (
+            pytest.raises(FolderError, match="must be empty or a run's folder"),
+            RunFolder(tmp_path / "mine").claimed(ONE, force),
+        ):
+            pass
+    assert (tmp_path / "mine" / name).read_text() == "years of work"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+def test_force_deletes_what_a_run_left_and_nothing_else(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(ONE, False):
+        (folder.path / "results.csv").write_text("old")
+        (folder.path / "notes.md").write_text("mine")
+    with folder.claimed(TWO, True):
+        assert not (folder.path / "results.csv").exists()
+        assert (folder.path / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_in_use_is_refused_and_untouched(tmp_path: Path, force: bool) -> None:
     folder = RunFolder(tmp_path / "r")
-    folder.claim("x", False)
-    with folder.locked(), pytest.raises(FolderError, match="another run is using it"), folder.locked():
-        pass
+    with folder.claimed(ONE, False):
+        (folder.path / "results.csv").write_text("being written")
+        with (
+            pytest.raises(FolderError, match="another run is using it"),
+            RunFolder(tmp_path / "r").claimed(ONE, force),
+        ):
+            pass
+        assert (folder.path / "results.csv").exists()
+
+
+@pytest.mark.parametrize("lost", ["report.html", "results.csv", "manifest.json"])
+def test_a_finished_run_that_lost_a_file_writes_it_again_from_what_is_done(
+    tmp_path: Path, tiny: Run, lost: str
+) -> None:
+    done, _ = perform(experiment(), tmp_path / "r")
+    (done.folder / lost).unlink()
+    again, events = perform(experiment(), tmp_path / "r")
+    assert not again.reused
+    assert {event.kind for event in events} == {"reused"}
+    assert identity_of(again) == identity_of(tiny)
+
+
+def test_results_written_by_another_program_are_written_again(tmp_path: Path) -> None:
+    done, _ = perform(experiment(), tmp_path / "r")
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    (done.folder / "manifest.json").write_text(json.dumps(manifest | {"program": "older"}))
+    (done.folder / "results.csv").write_text("older")
+    perform(experiment(), tmp_path / "r")
+    assert (done.folder / "results.csv").read_text().startswith("arm,")
+
+
+def test_a_tick_is_no_part_of_a_runs_identity_nor_of_its_results(tmp_path: Path, tiny: Run) -> None:
+    ticking = experiment(TINY.replace("markets: 2", "markets: 2, tick_minutes: 30"))
+    assert ticking.identity() == experiment().identity()
+    other, _ = perform(ticking, tmp_path / "ticking")
+    assert identity_of(other) == identity_of(tiny)
+
+
+def test_arms_with_equal_policies_share_their_truth() -> None:
+    twins = "    twin: {share: 0.1, policy: popular}\n    other: {share: 0.1, policy: popular}\n"
+    whole = plan(experiment(TINY.replace("metrics:", twins + "metrics:")))
+    assert whole.truths["twin", 0].key == whole.truths["popular", 0].key
+    assert len(whole.tasks()) == len({task.key for task in whole.tasks()})
 
 
 def test_a_task_that_fails_names_stage_task_and_cause_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -170,7 +225,7 @@ def test_a_task_that_fails_names_stage_task_and_cause_and_keeps_the_rest(tmp_pat
         perform(starved, tmp_path / "r")
     folder = RunFolder(tmp_path / "r")
     assert all(folder.is_done(task) for task in plan(starved).warmups.values())
-    assert not folder.finished()
+    assert folder.finished() is None
 
 
 def test_a_worker_that_dies_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -188,8 +243,7 @@ def test_a_worker_that_dies_is_an_error_that_says_so(tmp_path: Path) -> None:
 
     spec = experiment()
     folder = RunFolder(tmp_path / "r")
-    folder.claim(spec.identity(), False)
-    with pytest.raises(TaskError, match="its process died"):
+    with folder.claimed(spec.identity(), False), pytest.raises(TaskError, match="its process died"):
         execute(plan(spec).tasks(), folder, 2, kill_a_worker)
 
 
