@@ -84,7 +84,8 @@ def decide(
 
     Sure is alpha over all arms x goals together (Holm). Guardrails are each tested at alpha one-sided,
     uncorrected: an arm must pass all of them (Schultzberg, Ankargren and Franberg 2024). Of several arms
-    the one with the larger gain on the first goal is shipped. A sample-ratio mismatch blocks everything.
+    the one that gains most on the first goal is shipped, a sure gain before an unsure one. A sample-ratio
+    mismatch blocks everything.
 
     Args:
         lifts: of every arm over control, with at least the goals and the guardrails.
@@ -104,14 +105,20 @@ def decide(
         return Decision(DO_NOT_SHIP, None, sentence, verdicts, srm_p_value)
     shippable = [v for v in verdicts if v.verdict == SHIP]
     if shippable:
-        best = max(shippable, key=lambda v: by[v.arm, goals[0]].lift)
+        best = max(shippable, key=lambda v: _standing(v, by, goals))
         return Decision(SHIP, best.arm, f"{SHIP} {best.arm}: {best.reason}.", verdicts, srm_p_value)
     waiting = [v for v in verdicts if v.verdict == EXTEND]
     if waiting:
-        best = max(waiting, key=lambda v: (len(v.gains), np.nan_to_num(by[v.arm, goals[0]].lift, nan=-np.inf)))
+        best = max(waiting, key=lambda v: _standing(v, by, goals))
         return Decision(EXTEND, best.arm, f"{EXTEND} the test of {best.arm}: {best.reason}.", verdicts, srm_p_value)
     why = "; ".join(f"{v.arm}: {v.reason}" for v in verdicts)
     return Decision(DO_NOT_SHIP, None, f"{DO_NOT_SHIP}: {why}.", verdicts, srm_p_value)
+
+
+def _standing(verdict: ArmVerdict, by: Mapping[tuple[str, str], Lift], goals: Sequence[str]) -> tuple[bool, int, float]:
+    """What makes one arm better than another: a sure gain on the first goal, more sure gains, a larger lift."""
+    lift = by[verdict.arm, goals[0]].lift
+    return goals[0] in verdict.gains, len(verdict.gains), lift if np.isfinite(lift) else -np.inf
 
 
 def _judge(
@@ -122,7 +129,8 @@ def _judge(
     adjusted: Mapping[tuple[str, str], float],
     alpha: float,
 ) -> ArmVerdict:
-    sure = [goal for goal in goals if adjusted[arm, goal] < alpha]
+    # Bounded too: where the control cannot be told from 0, there is no lift to speak of.
+    sure = [goal for goal in goals if adjusted[arm, goal] < alpha and by[arm, goal].bounded]
     gains = tuple(goal for goal in sure if by[arm, goal].lift > 0)
     losses = tuple(goal for goal in sure if by[arm, goal].lift < 0)
     guardrails = []
@@ -152,9 +160,11 @@ def _reason(
     guardrails: Sequence[Guardrail],
 ) -> str:
     said = [f"{goal} {_percent(by[arm, goal].lift)}" for goal in gains]
-    text = f"gains {' and '.join(said)}" if said else f"no sure gain on {' or '.join(goals)}"
-    if losses:
-        text += f", pays with {' and '.join(f'{goal} {_percent(by[arm, goal].lift)}' for goal in losses)}"
+    lost = " and ".join(f"{goal} {_percent(by[arm, goal].lift)}" for goal in losses)
+    if said:
+        text = f"gains {' and '.join(said)}{f', pays with {lost}' if lost else ''}"
+    else:
+        text = f"loses {lost}" if lost else f"no sure gain on {' or '.join(goals)}"
     failed = [g for g in guardrails if g.verdict == "FAIL"]
     unclear = [g for g in guardrails if g.verdict == "UNCLEAR"]
     if failed:
@@ -168,7 +178,7 @@ def _reason(
 
 def _bound(guardrail: Guardrail) -> str:
     if not np.isfinite(guardrail.lower):
-        return f"{guardrail.metric} (nothing observed)"
+        return f"{guardrail.metric} (cannot be bounded)"
     return f"{guardrail.metric} (down to {_percent(guardrail.lower, 2)}, margin {_percent(guardrail.margin, 2)})"
 
 

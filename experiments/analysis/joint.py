@@ -106,6 +106,7 @@ def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: st
 
 def _theta(groups: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> float:
     """Pooled within-arm regression of the metric on its pre-period; 0 where that does not vary."""
-    cross = sum(group.n * float(g @ group.covariance @ pre) for group, g in zip(groups, gradients, strict=True))
-    spread = sum(group.n * float(pre @ group.covariance @ pre) for group in groups)
+    told = [(group, g) for group, g in zip(groups, gradients, strict=True) if group.n > 1]
+    cross = sum(group.n * float(g @ group.covariance @ pre) for group, g in told)
+    spread = sum(group.n * float(pre @ group.covariance @ pre) for group, _ in told)
     return cross / spread if spread > 0 else 0.0

@@ -19,7 +19,7 @@ class Lift:
 
     lift: arm / control - 1. se: its standard error by the delta method.
     low, high: Fieller interval of the lift; infinite where the control's mean cannot be told from 0.
-    z, p_value: of the difference; two-sided. The interval excludes 0 exactly where p_value < alpha.
+    z, p_value: of the difference; two-sided. A bounded interval excludes 0 exactly where p_value < alpha.
     """
 
     arm: str
@@ -65,10 +65,15 @@ def lifts(estimate: JointEstimate, control: str, alpha: float) -> list[Lift]:
 def lift(
     arm: str, metric: str, treated: float, treated_var: float, control: float, control_var: float, alpha: float
 ) -> Lift:
-    """The lift of one mean over an independent one. NaN where there is nothing to compare."""
+    """The lift of one mean over an independent one.
+
+    NaN where a mean is missing or shows no variance, such as an arm without a single conversion: its error
+    is then unknown, not zero.
+    """
     nothing = float("nan")
     total = treated_var + control_var
-    if not np.isfinite([treated, control]).all() or control == 0 or not total > 0:
+    told = np.isfinite([treated, control]).all() and treated_var > 0 and control_var > 0
+    if not told or control == 0:
         return Lift(
             arm,
             metric,

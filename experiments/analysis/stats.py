@@ -54,8 +54,8 @@ class SufficientStats:
 
     @cached_property
     def covariance(self) -> Floats:
-        """Of one user's columns, shape (k, k); zero for fewer than two users."""
-        return self.scatter / max(self.n - 1, 1)
+        """Of one user's columns, shape (k, k); NaN for fewer than two users, who tell nothing of spread."""
+        return self.scatter / (self.n - 1) if self.n > 1 else np.full_like(self.scatter, np.nan)
 
     def at(self, column: str) -> int:
         """Position of a column; KeyError lists the columns there are."""

@@ -75,3 +75,22 @@ def test_a_useless_arm_ships_no_more_often_than_alpha(guardrail: float) -> None:
         found = [one("b", metric, x, 0.02) for metric, x in zip(("gmv", "ctr", "visits"), draws, strict=True)]
         shipped += decided(*found).verdict == SHIP
     assert shipped / n <= binom.ppf(0.9995, n, 0.05) / n
+
+
+def test_a_sure_gain_on_the_first_goal_goes_before_a_larger_unsure_one() -> None:
+    sure = arm("b", (0.1, SURE), (0.0, SURE), (0.0, SURE))
+    lucky = arm("c", (0.15, VAGUE), (0.3, SURE), (0.0, SURE))
+    assert decided(*sure, *lucky).arm == "b"
+
+
+def test_a_difference_without_a_bounded_lift_decides_nothing() -> None:
+    """The control's mean cannot be told from 0: the difference is sure, its size is not."""
+    unbounded = lift("b", "gmv", 10.0, 0.01, 0.1, 0.01, 0.05)
+    assert unbounded.p_value < 0.05
+    assert not unbounded.bounded
+    decision = decided(unbounded, one("b", "ctr", 0.0, SURE), one("b", "visits", 0.0, SURE))
+    assert decision.verdict == EXTEND
+
+
+def test_a_loss_without_a_gain_is_said_as_a_loss() -> None:
+    assert "loses ctr -5.0 %" in decided(*arm("b", (0.0, VAGUE), (-0.05, SURE), (0.0, SURE))).sentence

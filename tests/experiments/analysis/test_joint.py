@@ -118,3 +118,15 @@ def test_nothing_observed_is_not_a_number_and_not_an_error() -> None:
     empty = {"a": np.zeros((50, 6)), "b": np.zeros((50, 6))}
     found = lifts(estimate(empty, cuped=True), "a", 0.05)
     assert not any(lift.known for lift in found)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.parametrize("cuped", [False, True])
+def test_an_arm_without_two_users_is_unknown_and_disturbs_nobody(n: int, cuped: bool) -> None:
+    """One user shows no spread: a variance of 0 would make any difference certain."""
+    rng = np.random.default_rng(6)
+    groups = {"a": users(500, rng), "b": users(500, rng)}
+    tiny = users(1, rng)[:n]
+    found = lifts(estimate({**groups, "tiny": tiny}, cuped=cuped), "a", 0.05)
+    assert not any(lift.known for lift in found if lift.arm == "tiny")
+    assert all(lift.known for lift in found if lift.arm == "b")

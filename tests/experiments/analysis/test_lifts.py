@@ -69,3 +69,9 @@ def test_without_a_number_to_compare_there_is_no_lift(top: float, bottom: float)
 
 def test_constant_metrics_have_no_lift() -> None:
     assert not lift("b", "m", 1.0, 0.0, 1.0, 0.0, 0.05).known
+
+
+def test_an_arm_without_a_single_conversion_is_unknown_not_certain() -> None:
+    nothing = lift("b", "m", 0.0, 0.0, 0.02, 1e-5, 0.05)
+    assert not nothing.known
+    assert np.isnan(nothing.p_value)
