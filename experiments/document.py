@@ -66,12 +66,12 @@ class Document:
         for depth, step in enumerate(place[:-1]):
             if isinstance(target, list):
                 target = target[_index(step, target, place[: depth + 1], origin)]
-                continue
-            if isinstance(target.get(step), str) and step == "policy":
-                target[step] = {"type": target[step]}  # the short form, opened
-            if target.get(step) is None:
-                target[step] = {}
-            target = target[step]
+            else:
+                if isinstance(target.get(step), str) and step == "policy":
+                    target[step] = {"type": target[step]}  # the short form, opened
+                if target.get(step) is None:
+                    target[step] = {}
+                target = target[step]
             if not isinstance(target, dict | list):
                 raise DocumentError(
                     f"{origin}: {dotted(place[: depth + 1])} must be a mapping to hold {place[-1]!r}, got {target!r}"
@@ -101,16 +101,17 @@ def read_document(path: Path, shown_as: str | None = None) -> Document:
         DocumentError: missing, a directory, not UTF-8, not YAML, a key given twice, empty, or no mapping.
     """
     name = shown_as or str(path)
+    if not is_there(path):
+        raise DocumentError(f"{shortened(name)}: must exist, found nothing; make one with: seesaw new my.yaml")
     if path.is_dir():
         raise DocumentError(f"{name}: must be a YAML file, found a directory; name a file in it")
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise DocumentError(f"{name}: must exist, found nothing; make one with: seesaw new {path.name}") from None
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
     except OSError as problem:
         raise DocumentError(f"{name}: must be readable, got {problem.strerror}") from None
     if len(text) > MOST_BYTES:
-        raise DocumentError(f"{name}: must be at most {MOST_BYTES} bytes, found {len(text)}; is this a spec?")
+        raise DocumentError(f"{name}: must be at most {MOST_BYTES} bytes, found more; is this a spec?")
     try:
         return parse_document(text.decode("utf-8-sig"), name)
     except UnicodeDecodeError as problem:
@@ -147,13 +148,28 @@ def parse_document(text: str, name: str) -> Document:
     return document
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, origin: Origin) -> Any:
     """A value as YAML would read it, for --set key=value.
 
     Raises:
         DocumentError: the text is not YAML.
     """
-    return parse_document(f"value: {text}" if "\n" not in text else text, "--set").values.get("value")
+    try:
+        return parse_document(f"value: {text}", "").values["value"]
+    except DocumentError:
+        raise DocumentError(f"{origin}: the value must be YAML, got {shortened(text)!r}; mend or quote it") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads anywhere; one that no file system could hold does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def write_yaml(values: Mapping[str, Any], path: Path, comment: str) -> None:
@@ -173,11 +189,17 @@ def _plain(node: Any, place: Place, origins: dict[Place, Origin], name: str, cou
     if count[0] > MOST_NODES:
         raise DocumentError(f"{name}: must hold at most {MOST_NODES} values, found more; aliases may repeat too much")
     if isinstance(node, Mapping):
-        for key in node:
-            below = (*place, _key(key))
-            line, column = _mark(node, key)
-            origins[below] = Origin(name, line, column)
-        return {_key(key): _plain(value, (*place, _key(key)), origins, name, count) for key, value in node.items()}
+        values = {}
+        for key, value in node.items():
+            origin = _origin(node, key, name)
+            if not isinstance(key, str):
+                where = origin or Origin(name)
+                raise DocumentError(f'{where}: a key must be text, got {key!r}; quote it: "{key}"')
+            below = (*place, str(key))
+            if origin:  # a merged key has no place of its own: what is above it stands for it
+                origins[below] = origin
+            values[str(key)] = _plain(value, below, origins, name, count)
+        return values
     if isinstance(node, list):
         return [_plain(value, (*place, n), origins, name, count) for n, value in enumerate(node)]
     return _scalar(node)
@@ -194,16 +216,12 @@ def _scalar(node: Any) -> Any:
     return str(node)  # dates and tagged values: a text that no number field accepts
 
 
-def _key(key: Any) -> str:
-    return str(_scalar(key))
-
-
-def _mark(node: Any, key: Any) -> tuple[int, int]:
+def _origin(node: Any, key: Any, name: str) -> Origin | None:
     try:
         line, column = node.lc.key(key)
     except (AttributeError, KeyError, TypeError):
-        return 0, 0
-    return line + 1, column + 1
+        return None
+    return Origin(name, line + 1, column + 1)
 
 
 def _index(step: Any, values: list[Any], place: Place, origin: Origin) -> int:

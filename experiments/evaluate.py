@@ -18,12 +18,13 @@ from experiments.metrics import METRICS, USERS, MetricSpec
 from experiments.plan import Plan
 from experiments.results import Results, Row, TrueRow
 from experiments.spec import Experiment
-from experiments.stages import EXPECTED, TOTALS
+from experiments.stages import ASSIGNED, EXPECTED, TOTALS
 from experiments.store import RunFolder
 from sim.ledger import EVENTUAL
 
 Floats = NDArray[np.float64]
 SPARSE_BUYERS = 200  # with fewer orders per arm, a log-normal tail already costs intervals of money their coverage
+SMALL_ARM = 100  # fewer users, and the normal approximation itself is in doubt
 PRE = "pre "
 
 
@@ -55,7 +56,7 @@ def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results
         n_users=raw.n,
         orders=orders,
         notes=tuple(_fit_notes(folder, plan)),
-        warnings=tuple(_warnings(orders, by_estimator[decider])),
+        warnings=tuple(_warnings(raw.n, orders, by_estimator[decider], truth)),
     )
 
 
@@ -75,7 +76,6 @@ def estimand(metric: MetricSpec) -> Metric:
 def _groups(experiment: Experiment, folder: RunFolder, plan: Plan) -> tuple[dict[str, SufficientStats], dict[str, int]]:
     """Statistics of the users who came during the test, by arm; and landed orders by arm."""
     names = list(experiment.experiment.arms)
-    in_task = sorted(names)  # the order of indices in the arms' task
     groups: dict[str, SufficientStats] = {}
     orders = dict.fromkeys(names, 0)
     for market, task in plan.tests.items():
@@ -84,8 +84,8 @@ def _groups(experiment: Experiment, folder: RunFolder, plan: Plan) -> tuple[dict
         keep = [n for n, column in enumerate(pre_columns) if column != "satisfaction"]
         together = np.concatenate([values, pre[:, keep]], axis=1)
         named = (*columns, *(PRE + pre_columns[n] for n in keep))
-        with np.load(folder.result(task) / "arms.npz", allow_pickle=False) as saved:
-            arm_of = saved["arm"]
+        with np.load(folder.result(task) / ASSIGNED, allow_pickle=False) as saved:
+            arm_of, in_task = saved["arm"], saved["names"].tolist()
         came = values[:, columns.index("visits")] > 0
         for index, name in enumerate(in_task):
             mine = together[came & (arm_of == index)]
@@ -180,7 +180,7 @@ def _rows(
                     lift.se,
                     lift.low,
                     lift.high,
-                    f"fieller {1 - alpha:.0%} per test",
+                    f"fieller {100 * (1 - alpha):g}% per test",
                     lift.p_value,
                     float(adjusted[lift.arm, lift.metric]),
                     true.expected_lift,
@@ -205,18 +205,42 @@ def _fit_notes(folder: RunFolder, plan: Plan) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _warnings(orders: Mapping[str, int], found: Sequence[Lift]) -> list[str]:
+def _warnings(
+    counts: Mapping[str, int],
+    orders: Mapping[str, int],
+    found: Sequence[Lift],
+    truth: Mapping[tuple[str, str], TrueRow],
+) -> list[str]:
     warnings = []
+    small = {arm: n for arm, n in counts.items() if n < SMALL_ARM}
+    if small:
+        warnings.append(f"too few users to compare: {_said(small)}; at least {SMALL_ARM} per arm are needed")
     few = {arm: n for arm, n in orders.items() if n < SPARSE_BUYERS}
     if few:
-        said = ", ".join(f"{arm} {n}" for arm, n in few.items())
         warnings.append(
-            f"too few orders for intervals of money to be trusted: {said}; at least {SPARSE_BUYERS} per arm are needed"
+            f"too few orders for intervals of money to be trusted: {_said(few)}; "
+            f"at least {SPARSE_BUYERS} per arm are needed"
         )
     unbounded = sorted({lift.metric for lift in found if lift.known and not lift.bounded})
     if unbounded:
         warnings.append(f"too few conversions to bound the lift of {', '.join(unbounded)}")
-    missing = sorted({lift.metric for lift in found if not lift.known})
+    missing = sorted({f"{lift.metric} of {lift.arm}" for lift in found if not lift.known})
     if missing:
-        warnings.append(f"nothing observed to estimate {', '.join(missing)}")
+        warnings.append(f"can't tell {', '.join(missing)}: it or the control shows nothing that varies")
+    vague = sorted(
+        {
+            lift.metric
+            for lift in found
+            if lift.known and not truth[lift.arm, lift.metric].expected_lift_se <= lift.se / 2
+        }
+    )
+    if vague:
+        warnings.append(
+            f"the truth itself is uncertain for {', '.join(vague)} (its error is over half the estimate's); "
+            f"raise truth.users"
+        )
     return warnings
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{arm} {n}" for arm, n in counts.items())

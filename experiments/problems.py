@@ -46,26 +46,36 @@ class Problem:
         return f"{dotted(self.place)}: {self.message}" if self.place else self.message
 
 
-def translate(error: Mapping[str, Any], above: Place, schema: Mapping[str, Any] | None) -> Problem:
-    """One pydantic error as a problem.
+def translate(error: Mapping[str, Any], above: Place, schema: Mapping[str, Any] | None) -> list[Problem]:
+    """One pydantic error as one problem, or as the several that a section found together.
 
     Args:
         above: where the validated value stands in the document.
         schema: JSON schema of that value, for the names and defaults it knows.
     """
-    below = tuple(step for step in error["loc"] if step != "[key]")
+    location = tuple(error["loc"])
+    below = location[:-1] if len(location) > 1 and location[-1] == "[key]" else location
+    several = getattr((error.get("ctx") or {}).get("error"), "problems", None)
+    if several:
+        return [Problem(above + below + where, text) for where, text in several]
+    return [_problem(error, above, below, schema)]
+
+
+def _problem(error: Mapping[str, Any], above: Place, below: Place, schema: Mapping[str, Any] | None) -> Problem:
     place, kind = above + below, error["type"]
     if kind in _UNKNOWN:
         known = list(_at(schema, below[:-1]).get("properties", {}))
-        return Problem(
-            place, f"unknown key {str(place[-1])!r}; {nearest(str(place[-1]), known)}known: {', '.join(known)}"
-        )
+        there = f"{nearest(str(place[-1]), known)}known: {', '.join(known)}" if known else "remove it"
+        return Problem(place, f"unknown key {str(place[-1])!r}; {there}")
     if kind == "value_error":
         text = str(error["msg"]).removeprefix("Value error, ")
-        return Problem(place, text if "got " in text else f"{text}, got {_short(error['input'])}")
+        whole = "got " in text or isinstance(error["input"], dict | list)
+        return Problem(place, text if whole else f"{text}, got {_short(error['input'])}")
     must = _must(error)
     if kind in ("missing", "missing_argument"):
-        return Problem(place, f"{must}, found nothing; add {place[-1]}{_described(_at(schema, below))}")
+        described = _described(_at(schema, below))
+        wanted = f"a value at position {place[-1]}" if isinstance(place[-1], int) else str(place[-1])
+        return Problem(place, f"{must}, found nothing; add {wanted}{f', {described}' if described else ''}")
     return Problem(place, f"{must}, got {_short(error['input'])}{_cure(_at(schema, below))}")
 
 
@@ -84,28 +94,32 @@ def _must(error: Mapping[str, Any]) -> str:
 def _cure(field: Mapping[str, Any]) -> str:
     if "default" in field and not isinstance(field["default"], dict):
         return f"; the default is {field['default']}"
-    if bounds := _described(field):
-        return f"; give{bounds}"
-    return "; change it"
+    described = _described(field)
+    return f"; give {described}" if described else "; change it"
+
+
+_KINDS = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+    "boolean": "true or false",
+}
 
 
 def _described(field: Mapping[str, Any]) -> str:
-    kinds = {
-        "number": "a number",
-        "integer": "a whole number",
-        "string": "text",
-        "array": "a list",
-        "object": "a mapping",
-        "boolean": "true or false",
-    }
-    text = kinds.get(str(field.get("type")), "")
+    """What a field takes, such as "a number between 0 and 1"; nothing where its choices are told already."""
+    if "enum" in field or "const" in field:
+        return ""
+    text = _KINDS.get(str(field.get("type")), "")
     low = field.get("minimum", field.get("exclusiveMinimum"))
     high = field.get("maximum", field.get("exclusiveMaximum"))
     if text and low is not None and high is not None:
-        text += f" between {low} and {high}"
-    elif text and low is not None:
-        text += f" from {low}" if "minimum" in field else f" above {low}"
-    return f" {text}" if text and "list" not in text and "mapping" not in text else (f", {text}" if text else "")
+        return f"{text} between {low:g} and {high:g}"
+    if text and low is not None:
+        return f"{text} {'from' if 'minimum' in field else 'above'} {low:g}"
+    return text
 
 
 def _at(schema: Mapping[str, Any] | None, place: Place) -> Mapping[str, Any]:

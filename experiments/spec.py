@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from experiments.document import Document, DocumentError, Origin, parse_value, read_document
+from experiments.document import Document, DocumentError, Origin, is_there, parse_value, read_document, shortened
 from experiments.metrics import nearest
 from experiments.policy_spec import Place, build_policy, policy_problems
 from experiments.problems import Problem, translate
@@ -61,7 +61,9 @@ class Experiment(Section):
 
     def identity(self) -> str:
         """A hash of everything the run depends on."""
-        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
+        values = self.resolved()
+        del values["world"]["tick_minutes"]  # changes no result
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def quick(self) -> Experiment:
         """The same pipeline on a tenth of the users, half the days and a tenth of the training rows."""
@@ -110,7 +112,7 @@ def load_experiment(source: str, sets: Sequence[str] = (), seed: int | None = No
             document.put(("seed",), seed, Origin(f"--seed {seed}"))
         _inline_scenario(document, path.parent)
         for text in sets:  # once more: a set may reach inside the scenario that another names
-            if text.startswith("world.scenario."):
+            if text.strip().startswith("world.scenario."):
                 _override(document, text)
     except DocumentError as problem:
         raise SpecError([str(problem)]) from None
@@ -128,7 +130,8 @@ def validate(document: Document) -> Experiment:
     try:
         experiment = Experiment.model_validate_json(json.dumps(document.values), strict=True)
     except ValidationError as invalid:
-        problems += [translate(dict(error), (), Experiment.model_json_schema()) for error in invalid.errors()]
+        schema = Experiment.model_json_schema()
+        problems += [problem for error in invalid.errors() for problem in translate(dict(error), (), schema)]
     problems += _policies_of(document)
     if problems:
         raise SpecError(sorted_lines(document, problems))
@@ -150,14 +153,14 @@ def find_experiment(source: str) -> Path:
         DocumentError: neither.
     """
     path = Path(source)
-    if path.exists() or path.suffix in (".yaml", ".yml") or "/" in source:
+    if is_there(path) or path.suffix in (".yaml", ".yml") or "/" in source:
         return path
     library = {file.stem: file for file in sorted(LIBRARY.glob("*.yaml"))}
     if source in library:
         return library[source]
     raise DocumentError(
-        f"{source}: must be a file or an experiment of the library, found neither; {nearest(source, library)}"
-        f"the library has {', '.join(library)}"
+        f"{shortened(source)}: must be a file or an experiment of the library, found neither; "
+        f"{nearest(source, library)}the library has {', '.join(library)}"
     )
 
 
@@ -169,9 +172,9 @@ def _inline_scenario(document: Document, folder: Path) -> None:
     origin = document.origin(("world", "scenario"))
     known = {file.stem: file for file in sorted(SCENARIOS.glob("*.yaml"))}
     path = known.get(named) or folder / named
-    if not path.is_file():
+    if not is_there(path):
         raise DocumentError(
-            f"{origin} world.scenario: must be a scenario or a file beside the spec, got {named!r}; "
+            f"{origin} world.scenario: must be a scenario or a file beside the spec, got {shortened(named)!r}; "
             f"{nearest(named, known)}the scenarios are {', '.join(known)}"
         )
     document.graft(("world", "scenario"), read_document(path, f"{path.name}" if named in known else str(path)))
@@ -186,7 +189,7 @@ def _override(document: Document, text: str) -> None:
     below_scenario = place[:2] == ("world", "scenario") and len(place) > 2
     if below_scenario and not isinstance(document.get(("world", "scenario")), dict):
         return  # applied once the scenario is there
-    document.put(place, parse_value(value), origin)
+    document.put(place, parse_value(value, origin), origin)
 
 
 def _policies_of(document: Document) -> list[Problem]:
@@ -195,14 +198,13 @@ def _policies_of(document: Document) -> list[Problem]:
     arms = document.get(("experiment", "arms"))
     if isinstance(arms, dict):
         places += [("experiment", "arms", name, "policy") for name in arms]
-    problems = []
+    problems: list[Problem] = []
     for place in places:
         mapping = document.get(place)
         if mapping is None:
             continue
         for below, error, found in policy_problems(mapping):
-            schema = found.json_schema() if found else None
-            problems.append(translate({**error, "loc": below}, place, schema))
+            problems += translate({**error, "loc": below}, place, found.json_schema() if found else None)
     warmup = document.get(("warmup", "policy"))
     if warmup is not None and not policy_problems(warmup):
         policy = build_policy({"type": warmup} if isinstance(warmup, str) else warmup)

@@ -53,12 +53,10 @@ def command(
         refuse(problem.lines)
     experiment = experiment.quick() if quick else experiment
     folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
-    _perform(experiment, spec, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
+    _perform(experiment, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
 
 
-def _perform(
-    experiment: Experiment, spec: str, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool
-) -> None:
+def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool) -> None:
     from experiments.executors import TaskError
     from experiments.report.terminal import show
     from experiments.run import run
@@ -81,7 +79,7 @@ def _perform(
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **done.results.to_dict()}, indent=1))
         return
-    show(experiment, done, next_steps(spec, done))
+    show(experiment, done, next_steps(done))
 
 
 def _progress(quiet: bool):  # type: ignore[no-untyped-def]
@@ -92,10 +90,10 @@ def _progress(quiet: bool):  # type: ignore[no-untyped-def]
     return Silent() if quiet or not sys.stderr.isatty() else Live()
 
 
-def next_steps(spec: str, run: Run) -> list[tuple[str, str]]:
+def next_steps(run: Run) -> list[tuple[str, str]]:
     """Where the report is, and what to type next."""
     seesaw = invoked_as()
-    another = f"{seesaw} run {shlex.quote(spec)} --seed {max(run.manifest['seed'].values()) + 4}"
+    another = _same_command(f"--seed={max(run.manifest['seed'].values()) + 4}")
     return [
         ("report", str(run.folder / "report.html") + ("   (finished before; shown again)" if run.reused else "")),
         ("tables", str(run.folder / "results.csv")),
@@ -105,8 +103,15 @@ def next_steps(spec: str, run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _same_command() -> str:
+def _same_command(*more: str) -> str:
+    """What the user typed, without --force; with more options, also without the folder and seed of this run."""
     import sys
 
     kept = [argument for argument in sys.argv[1:] if argument != "--force"]
-    return shlex.join([invoked_as(), *kept])
+    for option in ("--out", "--seed") if more else ():
+        kept = [
+            a
+            for n, a in enumerate(kept)
+            if not a.startswith(f"{option}=") and option not in kept[max(0, n - 1) : n + 1]
+        ]
+    return shlex.join([invoked_as(), *kept, *more])

@@ -86,10 +86,16 @@ def _title(experiment: Experiment, results: Results) -> str:
     kind = "adjusted by the warm-up (CUPED)" if results.estimator == "cuped" else "unadjusted"
     return (
         f"{escape(experiment.name)}: lift over {escape(results.control)} ± half of the "
-        f"{1 - experiment.analysis.alpha:.0%} Fieller interval per test, {kind}, (truth); bold: sure after Holm"
+        f"{100 * (1 - experiment.analysis.alpha):g} % Fieller interval per test, {kind}, (truth); bold: sure after Holm"
     )
 
 
 def _ranked(pairs: list[tuple[str, float]]) -> str:
-    known = sorted(pairs, key=lambda pair: -pair[1] if pair[1] == pair[1] else float("inf"))
-    return " > ".join(f"{name} {percent(value)}" if value else name for name, value in known)
+    """Names from best to worst with their lifts; equal ones joined by =, those without a number last."""
+    ordered = sorted(pairs, key=lambda pair: -pair[1] if pair[1] == pair[1] else float("inf"))
+    text = ""
+    for n, (name, value) in enumerate(ordered):
+        if n:
+            text += " = " if value == ordered[n - 1][1] else " > "
+        text += f"{name} {percent(value)}" if value else name
+    return text

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from pydantic import Field, model_validator
 
 from experiments.policy_spec import PolicyMapping
-from experiments.sections.common import Section
+from experiments.sections.common import Problems, Section
 from experiments.sections.warmup import Explore
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+RESERVED = ("nan", "na", "null", "none", "unclaimed")  # read as missing by pandas, or used in the log
 
 
 class Assign(Section):
@@ -32,7 +33,7 @@ class ArmSection(Section):
         the warm-up's policy. explore: exploration while it serves.
     """
 
-    share: Annotated[float, Gt(0), Le(1)]
+    share: Annotated[float, Ge(1e-6), Le(1)]
     policy: PolicyMapping | None = None
     explore: Explore = Explore()
 
@@ -40,26 +41,34 @@ class ArmSection(Section):
 class ExperimentSection(Section):
     """Arms that run side by side for some days. Users that no arm claims are served like the control, unanalysed."""
 
-    days: Annotated[int, Ge(1)] = 14
+    days: Annotated[int, Ge(1), Le(3650)] = 14
     assign: Assign = Assign()
     control: str
     arms: dict[str, ArmSection]
 
     @model_validator(mode="after")
     def _arms_fit(self) -> ExperimentSection:
-        for name in self.arms:
-            if not re.match(NAME, name):
-                raise ValueError(
-                    f"arm names must be letters, digits and _ . - (at most 64), got {name!r}; rename the arm"
+        problems: list[tuple[tuple[str, ...], str]] = []
+        for name, arm in self.arms.items():
+            if not re.fullmatch(NAME, name) or name.lower() in RESERVED:
+                problems.append(
+                    (
+                        ("arms", name),
+                        "an arm's name must be letters, digits and _ . - (at most 64) and no word for "
+                        f"nothing, got {name!r}; rename the arm",
+                    )
                 )
+            if arm.policy is None and name != self.control and self.control in self.arms:
+                problems.append((("arms", name), "must have a policy, found none; add policy: {type: ...}"))
         if len(self.arms) < 2:
-            raise ValueError(f"arms must hold at least two arms, got {len(self.arms)}; add one beside the control")
+            problems.append(
+                (("arms",), f"must hold at least two arms, got {len(self.arms)}; add one beside the control")
+            )
         if self.control not in self.arms:
-            raise ValueError(f"control must name an arm out of {', '.join(self.arms)}, got {self.control!r}")
+            problems.append((("control",), f"must name an arm out of {', '.join(self.arms)}, got {self.control!r}"))
         total = sum(arm.share for arm in self.arms.values())
         if total > 1 + 1e-9:
-            raise ValueError(f"shares must sum to at most 1, got {total:.6g}; lower some")
-        for name, arm in self.arms.items():
-            if arm.policy is None and name != self.control:
-                raise ValueError(f"arms.{name} must have a policy; add policy: {{type: ...}}")
+            problems.append((("arms",), f"shares must sum to at most 1, got {total:.6g}; lower some"))
+        if problems:
+            raise Problems(problems)
         return self

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.document import DocumentError, parse_document, parse_value, read_document, write_yaml
+from experiments.document import DocumentError, Origin, parse_document, parse_value, read_document, write_yaml
 
 
 def test_every_key_knows_its_line_and_column() -> None:
@@ -24,7 +24,7 @@ def test_a_place_without_a_key_has_the_origin_of_what_is_above_it() -> None:
     [("1e-3", 0.001), ("on", "on"), ("yes", "yes"), ("012", 12), ("0x10", 16), ("-1%", "-1%"), ("~", None)],
 )
 def test_scalars_are_read_as_yaml_1_2(text: str, value: object) -> None:
-    assert parse_value(text) == value
+    assert parse_value(text, Origin("--set x")) == value
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_scalars_are_read_as_yaml_1_2(text: str, value: object) -> None:
         ("a: 1\nb: 2\na: 3\n", "x.yaml:3:1: a key must be given once"),
         ("a: !!python/object/apply:os.system ['true']\n  b", "must be YAML"),
         ("a: \x00", "must be YAML"),
+        ("a:\n  1: x\n", r"x.yaml:2:3: a key must be text, got 1; quote it"),
+        ("true: x\n", "a key must be text, got True"),
     ],
 )
 def test_what_is_no_mapping_of_yaml_is_refused_in_one_line(text: str, message: str) -> None:
@@ -102,3 +104,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_document(text, "x.yaml")
     except DocumentError as refused:
         assert "\n" not in str(refused)  # noqa: PT017
+
+
+def test_a_merged_key_has_the_origin_of_what_it_was_merged_into() -> None:
+    document = parse_document("base: &b {x: 1}\nuse:\n  <<: *b\n  y: 2\n", "x.yaml")
+    assert document.values["use"] == {"x": 1, "y": 2}
+    assert str(document.origin(("use", "x"))) == "x.yaml:2:1"

@@ -74,17 +74,21 @@ CASES = [
     ("users: 700", "user: 700", "spec.yaml:4:30 world.user: unknown key 'user'; did you mean 'users'?"),
     ("users: 700", "users: many", "spec.yaml:4:30 world.users: must be a whole number, got 'many'"),
     ("users: 700", "users: 3", "every market needs at least 2 users, got 3 users in 2 markets"),
-    ("markets: 2", "markets: 100", "every market needs at least pages x slots = 50 items"),
+    ("markets: 2", "markets: 100", "every market needs at least scenario.browse.candidates = 100 items"),
     ("scenario: ecommerce", "scenario: ecomerce", "did you mean 'ecommerce'?"),
     ("days: 4", "days: 1e-3", "spec.yaml:5:10 warmup.days: must be a whole number, got 0.001"),
     ("policy: production,", "policy: lambdamart,", "warmup.policy: must need no training"),
     ("policy: popular", "policy: populer", "did you mean 'popular'?"),
     ("policy: popular", "policy: {trees: 3}", "must have a type out of"),
-    (", policy: popular", "", "arms.popular must have a policy"),
+    (", policy: popular", "", "spec.yaml:11:5 experiment.arms.popular: must have a policy"),
     ("trees: 5", "trees: 0", "experiment.arms.trees.policy.trees: must be >= 1, got 0"),
     ("trees: 5", "tres: 5", "experiment.arms.trees.policy.tres: unknown key 'tres'; did you mean 'trees'?"),
-    ("share: 0.25}", "share: 0.9}", "experiment: shares must sum to at most 1, got 1.4"),
-    ("control: production", "control: prod", "control must name an arm out of production, popular, trees, got 'prod'"),
+    ("share: 0.25}", "share: 0.9}", "experiment.arms: shares must sum to at most 1, got 1.4"),
+    (
+        "control: production",
+        "control: prod",
+        "spec.yaml:8:3 experiment.control: must name an arm out of production, popular, trees, got 'prod'",
+    ),
     ("[gmv_per_user, ctr]", "[gmv]", "metrics.goals: must be observed metrics, got 'gmv'"),
     ("[gmv_per_user, ctr]", "[satisfaction]", "must be observed metrics, got 'satisfaction'"),
     ("-5%", "5%", "metrics.guardrails.visits_per_user: must be < 0"),
@@ -93,6 +97,13 @@ CASES = [
     ("name: tiny\n", "", "name: must be given"),
     ("seed: 5", "seed: -5", "must be >= 0, got -5"),
     ("seed: 5", "seed: {world: .nan}", "seed.world: must be a whole number"),
+    ("trees: {", "nan: {", "an arm's name must be"),
+    ("trees: {", '"b\\n": {', "an arm's name must be"),
+    ("trees: 5", "trees: .inf", "must be a"),
+    ("share: 0.25}", "share: 1e-320}", "must be >= 1e-06"),
+    ("users: 700", "users: 1000000000000000000", "must be <= 1e+09"),
+    ("trees: 5", '"[key]": 5', "unknown key '[key]'"),
+    ("users: 700", "users: ~", "world.users: must be a whole number, got None"),
 ]
 
 
@@ -122,7 +133,54 @@ def test_a_formula_that_could_run_code_or_names_an_unknown_is_refused(tmp_path: 
     assert "experiment.arms.popular.policy" in lines[0]
 
 
-@pytest.mark.parametrize("text", ["users=5", "world.users", "=5", "world.users.deep=5", "world.users=[1"])
+def test_several_faults_of_one_section_are_told_together_each_at_its_place(tmp_path: Path) -> None:
+    text = TINY.replace("share: 0.25}", "share: 0.9}").replace("policy: popular}", "}").replace("trees: {", "nan: {")
+    text = text.replace("{share: 0.25, }", "{share: 0.25}")
+    assert [line.split(":")[1] for line in problems(tmp_path, text)] == ["9", "11", "12"]
+
+
+def test_a_funnel_without_an_action_that_metrics_are_about_is_refused(tmp_path: Path) -> None:
+    plain = "world.scenario.people.styles={plain: {share: 1}}"
+    lines = problems(tmp_path, TINY, plain, "world.scenario.funnel.actions={click: {parent: shown, rate: 0.05}}")
+    assert any("must hold click, collect, cart, buy" in line for line in lines), lines
+
+
+def test_a_set_with_blanks_around_its_key_reaches_the_scenario() -> None:
+    changed = load_experiment("ecommerce", [" world.scenario.people.habit_days =2"])
+    assert changed.world.scenario.people.habit_days == 2
+
+
+def test_hidden_intent_of_zero_switches_off_what_the_scenario_says() -> None:
+    noisy = "world.scenario.browse.hidden_intent=1"
+    assert load_experiment("ecommerce", [noisy]).world.effective().browse.hidden_intent == 1
+    assert load_experiment("ecommerce", [noisy, "world.hidden_intent=0"]).world.effective().browse.hidden_intent == 0
+
+
+TOO_LONG = "x" * 5000
+
+
+@pytest.mark.parametrize("source", [TOO_LONG, f"{TOO_LONG}.yaml", "nul\0byte"])
+def test_a_name_that_no_file_can_have_is_refused(source: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        load_experiment(source)
+    assert len(refused.value.lines) == 1
+    assert len(refused.value.lines[0]) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "users=5",
+        "world.users",
+        "=5",
+        "world.users.deep=5",
+        "world.users=[1",
+        "metrics.goals.0.x=1",
+        "metrics.goals.7=ctr",
+        f"world.scenario={TOO_LONG}",
+    ],
+    ids=lambda text: text[:40],
+)
 def test_a_set_that_cannot_be_applied_is_refused(text: str) -> None:
     with pytest.raises(SpecError) as refused:
         load_experiment("ecommerce", [text])

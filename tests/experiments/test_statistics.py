@@ -116,9 +116,9 @@ def test_standard_errors_match_the_spread_over_200_small_worlds() -> None:
 def finished(tmp_path: Path, seed: int, text: str) -> Results:
     spec = experiment(text.replace("seed: 5", f"seed: {seed}"))
     folder = RunFolder(tmp_path / str(seed))
-    folder.claim(spec.identity(), False)
     whole = plan(spec)
-    execute(whole.tasks(), folder, 1, lambda event: None)
+    with folder.claimed(spec.identity(), False):
+        execute(whole.tasks(), folder, 1, lambda event: None)
     return results_of(spec, folder, whole)
 
 
@@ -149,9 +149,9 @@ def test_whole_runs_over_200_seeds_have_honest_errors_and_cover_the_truth(tmp_pa
 def library_run(tmp_path: Path) -> Results:
     spec = load_experiment("ecommerce")
     folder = RunFolder(tmp_path / "ecommerce")
-    folder.claim(spec.identity(), False)
     whole = plan(spec)
-    execute(whole.tasks(), folder, 2, lambda event: None)
+    with folder.claimed(spec.identity(), False):
+        execute(whole.tasks(), folder, 2, lambda event: None)
     return results_of(spec, folder, whole)
 
 
