@@ -56,7 +56,7 @@ def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results
         n_users=raw.n,
         orders=orders,
         notes=tuple(_fit_notes(folder, plan)),
-        warnings=tuple(_warnings(raw.n, orders, by_estimator[decider], truth)),
+        warnings=tuple(_warnings(raw.n, orders, by_estimator[decider], _blurred(by_estimator[decider], truth, roles))),
     )
 
 
@@ -205,11 +205,14 @@ def _fit_notes(folder: RunFolder, plan: Plan) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def _blurred(found: Sequence[Lift], truth: Mapping[tuple[str, str], TrueRow], roles: Mapping[str, str]) -> list[str]:
+    """Goals and guardrails whose truth is not much sharper than the estimate it is to judge."""
+    judged = [lift for lift in found if lift.known and roles[lift.metric] in ("goal", "guardrail")]
+    return sorted({t.metric for t in judged if not truth[t.arm, t.metric].expected_lift_se <= t.se / 2})
+
+
 def _warnings(
-    counts: Mapping[str, int],
-    orders: Mapping[str, int],
-    found: Sequence[Lift],
-    truth: Mapping[tuple[str, str], TrueRow],
+    counts: Mapping[str, int], orders: Mapping[str, int], found: Sequence[Lift], blurred: Sequence[str]
 ) -> list[str]:
     warnings = []
     small = {arm: n for arm, n in counts.items() if n < SMALL_ARM}
@@ -227,16 +230,9 @@ def _warnings(
     missing = sorted({f"{lift.metric} of {lift.arm}" for lift in found if not lift.known})
     if missing:
         warnings.append(f"can't tell {', '.join(missing)}: it or the control shows nothing that varies")
-    vague = sorted(
-        {
-            lift.metric
-            for lift in found
-            if lift.known and not truth[lift.arm, lift.metric].expected_lift_se <= lift.se / 2
-        }
-    )
-    if vague:
+    if blurred:
         warnings.append(
-            f"the truth itself is uncertain for {', '.join(vague)} (its error is over half the estimate's); "
+            f"the truth itself is uncertain for {', '.join(blurred)} (its error is over half the estimate's); "
             f"raise truth.users"
         )
     return warnings
