@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -113,8 +115,21 @@ class _Worker:
         self.process.join(timeout=5)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore interrupts here and, since it is inherited, in the processes started meanwhile, for their whole life:
+    the parent decides what an interrupt means."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(pipe: Connection, path: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     folder = RunFolder(path)
     while True:
         try:
@@ -139,7 +154,8 @@ def _in_processes(tasks: Sequence[Task], folder: RunFolder, workers: int, listen
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by BLAS when a worker imports it
     pool: list[_Worker] = []
     try:
-        pool += [_Worker(folder.path) for _ in range(min(workers, missing))]
+        with _uninterrupted():
+            pool += [_Worker(folder.path) for _ in range(min(workers, missing))]
         _drive(pool, tasks, folder, listen)
     finally:
         for worker in pool:

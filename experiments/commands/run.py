@@ -14,6 +14,7 @@ from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
 from experiments.spec import Experiment, SpecError, load_experiment
 
 if TYPE_CHECKING:
+    from experiments.report.progress import AbstractProgress
     from experiments.run import Run
 
 
@@ -82,7 +83,7 @@ def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool,
     show(experiment, done, next_steps(done))
 
 
-def _progress(quiet: bool):  # type: ignore[no-untyped-def]
+def _progress(quiet: bool) -> AbstractProgress:
     import sys
 
     from experiments.report.progress import Live, Silent
