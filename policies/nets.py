@@ -162,7 +162,9 @@ def train(
     if missing := [goal for goal in nets if goal not in towers]:
         raise ValueError(f"{', '.join(missing)}: the validation loss is not a number; lower training.learning_rate")
     late = [
-        f"{g}: still improving after {training.epochs} epochs" for g, e in best_epoch.items() if e == training.epochs
+        f"{goal} still improving after {training.epochs} epochs; raise training.epochs"
+        for goal, epoch in best_epoch.items()
+        if epoch == training.epochs
     ]
     return Trained(towers, best_epoch, best, late)
 

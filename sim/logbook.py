@@ -172,7 +172,7 @@ def write_public(folder: Path, users: Users, items: Items) -> None:
         folder / "users.parquet",
     )
     popularity = {f"popularity_{s}": items.popularity[:, s] for s in range(items.n_segments)}
-    plain = {"category": items.category, "price": items.price, "rating": items.rating}
+    plain = {"item": np.arange(len(items)), "category": items.category, "price": items.price, "rating": items.rating}
     pq.write_table(pa.table(plain | popularity), folder / "items.parquet")
 
 

@@ -82,7 +82,7 @@ def test_equal_losses_keep_the_earlier_epoch(two_nets: dict[str, nets.TowerNet])
 
 def test_a_goal_still_improving_at_the_last_epoch_is_noted(two_nets: dict[str, nets.TowerNet]) -> None:
     trained, _ = train(two_nets, {"ctr": [1, 2, 3, 4, 5, 6], "cvr": [9, 8, 7, 6, 5, 4]})
-    assert trained.notes == ["cvr: still improving after 6 epochs"]
+    assert trained.notes == ["cvr still improving after 6 epochs; raise training.epochs"]
 
 
 def test_a_fit_that_converged_has_no_notes(two_nets: dict[str, nets.TowerNet]) -> None:
