@@ -53,7 +53,7 @@ def cli() -> None:
 
     \b
     Start here:
-      seesaw run ecommerce --quick     a first experiment in half a minute
+      seesaw run ecommerce --quick     a first experiment in under half a minute
       seesaw new my.yaml               your own
     """
 

@@ -63,7 +63,7 @@ class RunFolder:
         held = self._held()
         if held not in (None, identity) and not force:
             raise FolderError(
-                f"{self.path}: must hold this experiment, found another one; use --out for a new folder "
+                f"{self.path}: must hold this experiment, found another one; use --out {self.path}-2 for a new folder "
                 f"or --force to start anew"
             )
         if force:

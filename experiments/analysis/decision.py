@@ -160,11 +160,16 @@ def _reason(
     guardrails: Sequence[Guardrail],
 ) -> str:
     said = [f"{goal} {_percent(by[arm, goal].lift)}" for goal in gains]
+    unsure = [f"{goal} {_percent(by[arm, goal].lift)}" for goal in goals if goal not in (*gains, *losses)]
+    if unsure and (said or losses):
+        doubt = f", {' and '.join(unsure)} {'is' if len(unsure) == 1 else 'are'} not sure"
+    else:
+        doubt = ""
     lost = " and ".join(f"{goal} {_percent(by[arm, goal].lift)}" for goal in losses)
     if said:
-        text = f"gains {' and '.join(said)}{f', pays with {lost}' if lost else ''}"
+        text = f"gains {' and '.join(said)}{f', pays with {lost}' if lost else ''}{doubt}"
     else:
-        text = f"loses {lost}" if lost else f"no sure gain on {' or '.join(goals)}"
+        text = f"loses {lost}{doubt}" if lost else f"no sure gain on {' or '.join(unsure)}"
     failed = [g for g in guardrails if g.verdict == "FAIL"]
     unclear = [g for g in guardrails if g.verdict == "UNCLEAR"]
     if failed:
@@ -183,6 +188,8 @@ def _bound(guardrail: Guardrail) -> str:
 
 
 def _percent(value: float, digits: int = 1) -> str:
+    if not np.isfinite(value):
+        return "(can't tell)"
     return f"{100 * value:+.{digits}f} %"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.commands.exits import refuse
+from experiments.commands.exits import invoked_as, refuse
 
 TEMPLATE = Path(__file__).with_name("new.yaml")
 
@@ -22,4 +22,5 @@ def command(file: Path, force: bool) -> None:
         file.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as problem:
         refuse([f"{file}: must be writable, got {problem.strerror}; choose another place"])
-    click.echo(f"wrote {file}. Next: seesaw validate {file}; seesaw run {file} --quick")
+    seesaw = invoked_as()
+    click.echo(f"wrote {file}. Next: {seesaw} validate {file}; {seesaw} run {file} --quick")

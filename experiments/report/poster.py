@@ -61,6 +61,9 @@ def _heading(figure: Figure, experiment: Experiment, results: Results) -> None:
     said = typeset(decision.sentence.removeprefix(decision.verdict).lstrip(" :"))
     lines = textwrap.wrap(said, letters, max_lines=LINES, placeholder=" … (in full in the report)")
     figure.text(left, 0.94, "\n".join(lines), fontsize=SENTENCE, va="top", linespacing=1.35, parse_math=False)
+    if results.warnings:
+        warning = textwrap.shorten(f"Warning: {results.warnings[0]}", 190, placeholder=" … (more in the report)")
+        figure.text(LEFT, 0.878, typeset(warning), fontsize=9, color=DOUBT, va="center", parse_math=False)
     figure.add_artist(Line2D([LEFT, RIGHT], [0.863, 0.863], color=RULE, linewidth=1))
 
 

@@ -32,6 +32,9 @@ def show(experiment: Experiment, run: Run, steps: Sequence[tuple[str, str]]) -> 
     for note in results.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True)
     console.print()
+    for verdict in results.decision.arms:
+        console.print(f"{escape(verdict.arm)}: {verdict.verdict}, {escape(verdict.reason)}", soft_wrap=True)
+    console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]", soft_wrap=True)
     console.print()
     for what, text in steps:
@@ -39,16 +42,25 @@ def show(experiment: Experiment, run: Run, steps: Sequence[tuple[str, str]]) -> 
 
 
 def lift_tables(experiment: Experiment, results: Results, console: Console) -> list[Table]:
-    """Arms by metrics in one table; a table per arm where the terminal is too narrow for all."""
-    arms = [arm for arm in results.arms if arm != results.control]
-    whole = lift_table(experiment, results, arms)
-    if Measurement.get(console, console.options.update(width=1000), whole).maximum <= console.width:
-        return [whole]
-    return [lift_table(experiment, results, [arm]) for arm in arms]
+    """Arms by metrics, as many arms to a table as the terminal is wide."""
+    arms, tables = [arm for arm in results.arms if arm != results.control], []
+    while arms:
+        fitting = [
+            n for n in range(1, len(arms) + 1) if _width(experiment, results, arms[:n], console) <= console.width
+        ]
+        n = max(fitting, default=1)
+        tables.append(lift_table(experiment, results, arms[:n]))
+        arms = arms[n:]
+    return tables
+
+
+def _width(experiment: Experiment, results: Results, arms: Sequence[str], console: Console) -> int:
+    unlimited = console.options.update(width=10_000)
+    return Measurement.get(console, unlimited, lift_table(experiment, results, arms)).maximum
 
 
 def lift_table(experiment: Experiment, results: Results, arms: Sequence[str]) -> Table:
-    """Arms by metrics; each cell "lift +- half-width (truth)", bold where it is sure after correction."""
+    """Arms by metrics; each cell "lift +- half-width (truth)", starred where it is sure after correction."""
     alpha = experiment.analysis.alpha
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("metric", no_wrap=True)
@@ -58,12 +70,13 @@ def lift_table(experiment: Experiment, results: Results, arms: Sequence[str]) ->
         table.add_column(escape(arm), justify="right", no_wrap=True)
     for metric in results.metrics():
         rows = [results.row(arm, metric) for arm in arms]
-        cells = [f"[bold]{cell(row)}[/]" if row.p_adjusted < alpha else cell(row) for row in rows]
+        cells = [f"[bold]{cell(row)} *[/]" if row.p_adjusted < alpha else f"{cell(row)}  " for row in rows]
         table.add_row(metric, rows[0].role, number(rows[0].control_mean), *cells)
     table.add_section()
     control = results.control
-    table.add_row("users", "", f"{results.n_users[control]:,}", *(f"{results.n_users[arm]:,}" for arm in arms))
-    table.add_row("orders", "", f"{results.orders[control]:,}", *(f"{results.orders[arm]:,}" for arm in arms))
+    counts = (("users who came", results.n_users), ("orders", results.orders))
+    for name, count in counts:
+        table.add_row(name, "", f"{count[control]:,}", *(f"{count[arm]:,}  " for arm in arms))
     return table
 
 
@@ -86,7 +99,7 @@ def _title(experiment: Experiment, results: Results) -> str:
     kind = "adjusted by the warm-up (CUPED)" if results.estimator == "cuped" else "unadjusted"
     return (
         f"{escape(experiment.name)}: lift over {escape(results.control)} ± half of the "
-        f"{100 * (1 - experiment.analysis.alpha):g} % Fieller interval per test, {kind}, (truth); bold: sure after Holm"
+        f"{100 * (1 - experiment.analysis.alpha):g} % Fieller interval per test, {kind}, (truth); *: sure after Holm"
     )
 
 
