@@ -156,12 +156,14 @@ def calibrate(
     """
     key = (repr(scenario), seed, n_markets)
     if key not in _SOLVED:
-        _SOLVED.clear()
+        if len(_SOLVED) >= MOST_SOLVED:
+            _SOLVED.pop(next(iter(_SOLVED)))  # the oldest
         _SOLVED[key] = _solve(scenario, seed, catalogue, items, n_markets)
     return _SOLVED[key]
 
 
-_SOLVED: dict[tuple[str, int, int], Mapping[str, float]] = {}  # the last one: every task of a run asks for the same
+MOST_SOLVED = 16
+_SOLVED: dict[tuple[str, int, int], Mapping[str, float]] = {}  # every task of a run asks for the same
 
 
 def _solve(scenario: Scenario, seed: int, catalogue: Catalogue, items: Items, n_markets: int) -> Mapping[str, float]:
