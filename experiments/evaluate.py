@@ -68,6 +68,7 @@ def _roles(experiment: Experiment) -> dict[str, str]:
 
 
 def estimand(metric: MetricSpec) -> Metric:
+    """A named metric as the analysis sees it: columns of the test, and of the warm-up as covariate."""
     below = None if metric.denominator == USERS else metric.denominator
     pre = None if metric.hidden else (PRE + metric.numerator, None if below is None else PRE + below)
     return Metric(metric.name, metric.numerator, below, pre)
@@ -79,8 +80,8 @@ def _groups(experiment: Experiment, folder: RunFolder, plan: Plan) -> tuple[dict
     groups: dict[str, SufficientStats] = {}
     orders = dict.fromkeys(names, 0)
     for market, task in plan.tests.items():
-        columns, values, _ = load_totals(folder.result(task) / TOTALS)
-        pre_columns, pre, _ = load_totals(folder.result(plan.warmups[market]) / TOTALS)
+        columns, values = load_totals(folder.result(task) / TOTALS)
+        pre_columns, pre = load_totals(folder.result(plan.warmups[market]) / TOTALS)
         keep = [n for n, column in enumerate(pre_columns) if column != "satisfaction"]
         together = np.concatenate([values, pre[:, keep]], axis=1)
         named = (*columns, *(PRE + pre_columns[n] for n in keep))
@@ -95,11 +96,11 @@ def _groups(experiment: Experiment, folder: RunFolder, plan: Plan) -> tuple[dict
     return {name: groups[name] for name in names}, orders
 
 
-def load_totals(path: Path) -> tuple[tuple[str, ...], Floats, NDArray[np.int64]]:
-    """Columns, totals per user (n, k) with hidden satisfaction as the last column, and user ids."""
+def load_totals(path: Path) -> tuple[tuple[str, ...], Floats]:
+    """Columns, and totals per user (n, k) with hidden satisfaction as the last column."""
     with np.load(path, allow_pickle=False) as saved:
         columns = (*saved["columns"].tolist(), "satisfaction")
-        return columns, np.column_stack([saved["totals"], saved["satisfaction"]]).astype(np.float64), saved["user"]
+        return columns, np.column_stack([saved["totals"], saved["satisfaction"]]).astype(np.float64)
 
 
 def _truth(
@@ -135,7 +136,7 @@ def _everyone(folder: RunFolder, plan: Plan, arm: str, file: str) -> dict[str, F
     parts = []
     for (name, _), task in plan.truths.items():
         if name == arm:
-            columns, values, _ = load_totals(folder.result(task) / file)
+            columns, values = load_totals(folder.result(task) / file)
             # The first visit of the test is decided before it: the same users come under every arm.
             parts.append(values[values[:, columns.index("visits")] > 0])
     together = np.concatenate(parts)

@@ -154,7 +154,9 @@ class VisitDesk:
         exploring = np.flatnonzero(temperature > 0)
         if not len(exploring):
             return ranked(scores, depth), None
-        order, propensity = ranked(scores, depth), np.ones_like(scores)
+        greedy = np.flatnonzero(temperature <= 0)
+        order, propensity = np.empty((len(scores), depth), dtype=np.int64), np.ones_like(scores)
+        order[greedy] = ranked(scores[greedy], depth)
         utility = utilities(scores[exploring], temperature[exploring])
         noise = draws.fold(draws.fold(keys[exploring], _EXPLORE)[:, None], requests.candidates[exploring])
         whole = explored(utility, noise)
