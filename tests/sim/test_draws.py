@@ -39,6 +39,32 @@ def test_draw_is_the_same_in_every_version() -> None:
     assert int(draws.fold(draws.root(7, "click"), 123)[0]) == z
 
 
+def test_a_large_grid_is_folded_as_its_parts_are() -> None:
+    """Large arrays are mixed block by block; no key may depend on where a block ends."""
+    visit = draws.fold(draws.root(1, "visit"), np.arange(700))
+    whole = draws.fold(visit[:, None], np.arange(101))
+    assert whole.size > 2 * draws._BLOCK
+    assert whole.size % draws._BLOCK
+    assert np.array_equal(whole, np.concatenate([draws.fold(key, np.arange(101))[None] for key in visit]))
+
+
+def test_fold_does_not_depend_on_how_ids_lie_in_memory() -> None:
+    key, ids = draws.root(1, "click"), np.arange(60).reshape(5, 12)
+    straight = draws.fold(key, ids)
+    assert np.array_equal(draws.fold(key, np.asfortranarray(ids)), straight)
+    assert np.array_equal(draws.fold(key, ids[:, ::2]), straight[:, ::2])
+    assert np.array_equal(draws.fold(key, ids.astype(np.int32)), straight)
+
+
+def test_keys_and_ids_are_left_as_they_were() -> None:
+    keys, ids = draws.fold(draws.root(1, "click"), np.arange(5)), np.arange(5)
+    before = keys.copy()
+    draws.fold(keys, ids)
+    draws.gumbel(keys)
+    assert np.array_equal(keys, before)
+    assert np.array_equal(ids, np.arange(5))
+
+
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**64 + 5])
 def test_every_seed_gives_uniform_draws(seed: int) -> None:
     assert_uniform(draws.uniform(draws.fold(draws.root(seed, "click"), USERS)))
@@ -97,6 +123,14 @@ def test_no_two_of_a_million_keys_are_equal() -> None:
 def test_purpose_codes_differ() -> None:
     names = ("click", "examine", "collect", "cart", "buy", "stay", "pages", "gap")
     assert len({int(draws.purpose(name)) for name in names}) == len(names)
+
+
+def test_uniform_is_the_upper_52_bits_and_a_half() -> None:
+    """As whole numbers, which Python rounds once: (k + 1/2) / 2^52 has 53 bits and is exact."""
+    keys = np.concatenate(
+        [draws.fold(draws.root(1, "click"), USERS[:1000]), np.array([0, 1, 4095, 4096, 2**63, 2**64 - 1], np.uint64)]
+    )
+    assert draws.uniform(keys).tolist() == [(2 * (int(key) >> 12) + 1) / 2**53 for key in keys]
 
 
 def test_uniform_reaches_neither_end() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sim import draws
+from sim import draws, ranking
 from sim.ranking import explored, propensities, ranked, utilities
 from tests.asserts import assert_distinct_in_rows, assert_proportion
 
@@ -71,6 +71,51 @@ def test_ranking_to_a_depth_is_the_top_of_the_whole(depth: int) -> None:
     assert np.array_equal(ranked(scores, depth), ranked(scores)[:, :depth])
 
 
+def nearly_equal(rows: int, candidates: int) -> np.ndarray:
+    """Scores that differ in their last bits only, some of them not at all, of both signs."""
+    luck = np.random.default_rng(candidates)
+    bits = luck.choice(np.array([0x3F800000, -0x40800000], dtype=np.int32), (rows, candidates))
+    return (bits + luck.integers(0, candidates, (rows, candidates), dtype=np.int32)).view(np.float32)
+
+
+SCORES = {
+    "normal": lambda rows, candidates: np.random.default_rng(5).normal(size=(rows, candidates)).astype(np.float32),
+    "nearly equal": nearly_equal,
+    "all equal": lambda rows, candidates: np.full((rows, candidates), -2.5, dtype=np.float32),
+    "of few values": lambda rows, candidates: (
+        np.random.default_rng(6).integers(-2, 3, (rows, candidates)).astype(np.float32)
+    ),
+    "first distinct, then equal": lambda rows, candidates: np.where(
+        np.arange(rows)[:, None] < rows // 2, np.arange(candidates, dtype=np.float32), np.float32(1)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("candidates", [1, 2, 100, 128, 256, 257])
+@pytest.mark.parametrize("depth", [1, 10, None])
+def test_narrow_and_wide_numbers_give_the_same_order(kind: str, candidates: int, depth: int | None) -> None:
+    """Few candidates are ranked by the upper bits of their scores, and by all bits where those leave it open."""
+    scores = SCORES[kind](1500, candidates)
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    assert np.array_equal(ranked(scores, depth), expected)
+
+
+def test_scores_of_many_blocks_are_ranked_as_one() -> None:
+    rows = 2 * (ranking._BLOCK // 100) + 7
+    scores = np.random.default_rng(7).normal(size=(rows, 100)).astype(np.float32)
+    assert np.array_equal(ranked(scores, 10), np.argsort(-scores, axis=1, kind="stable")[:, :10])
+
+
+def test_no_request_is_ranked_as_nothing() -> None:
+    assert ranked(np.zeros((0, 100), dtype=np.float32), 10).shape == (0, 10)
+
+
+def test_memory_order_of_scores_does_not_matter() -> None:
+    scores = np.random.default_rng(8).normal(size=(30, 20)).astype(np.float32)
+    assert np.array_equal(ranked(np.asfortranarray(scores), 5), ranked(scores, 5))
+
+
 def test_one_candidate_is_ranked_first() -> None:
     assert ranked(np.zeros((2, 1), dtype=np.float32)).tolist() == [[0], [0]]
 
@@ -96,6 +141,16 @@ def test_propensities_are_the_plackett_luce_steps(order: tuple[int, ...]) -> Non
     weight = np.exp(FOUR[0])
     steps = [weight[i] / weight[list(order[n:])].sum() for n, i in enumerate(order)]
     np.testing.assert_allclose(found[0], steps, rtol=1e-6)
+
+
+def test_propensities_are_those_of_one_request_after_the_other() -> None:
+    """Summed rank by rank over all requests, for speed; each must have the bits of its own running sum."""
+    utility = utilities(np.random.default_rng(9).normal(size=(40, 100)).astype(np.float32), np.full(40, 0.3))
+    order = explored(utility, keys(40, 100))
+    for row in range(40):
+        mine = utility[row, order[row]]
+        remaining = np.logaddexp.accumulate(mine[::-1])[::-1]
+        assert np.array_equal(propensities(utility, order)[row], np.exp(mine - remaining).astype(np.float32))
 
 
 def test_propensities_of_all_orders_sum_to_one() -> None:
