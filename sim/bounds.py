@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -19,7 +20,9 @@ NonNegative = Annotated[float, Ge(0)]
 Spread = Annotated[float, Ge(0), Le(10)]  # of a logarithm: beyond it, exp overflows what a simulation can hold
 Moderate = Annotated[float, Gt(0), Le(1e6)]  # a scale in units that people use
 Weight = Annotated[float, Ge(-20), Le(20)]  # log-odds per standard deviation
-Correlation = Annotated[float, Gt(-1), Lt(1)]
+Correlation = Annotated[float, Ge(-1), Le(1)]
+Seconds = Annotated[float, Ge(0), Le(1e6)]
+PositiveShare = Annotated[float, Gt(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 
 _RULES: dict[type, tuple[str, Callable[[Any, Any], bool]]] = {
@@ -36,10 +39,16 @@ def check(instance: Any) -> None:
     hints = get_type_hints(type(instance), include_extras=True)
     for field in fields(instance):
         value = getattr(instance, field.name)
-        for bound in getattr(hints[field.name], "__metadata__", ()):
-            if type(bound) not in _RULES:
+        for bound in _bounds(hints[field.name]):
+            if type(bound) not in _RULES or value is None:
                 continue
             attribute, holds = _RULES[type(bound)]
             limit = getattr(bound, attribute)
             if not holds(value, limit):
                 raise ValueError(f"{field.name} must be {_SIGNS[attribute]} {limit}, got {value!r}")
+
+
+def _bounds(hint: Any) -> list[Any]:
+    """What an annotation says of its values; that of `Rate | None` is said of the rate."""
+    either = [hint, *get_args(hint)] if isinstance(hint, UnionType) or get_origin(hint) is Union else [hint]
+    return [bound for one in either for bound in getattr(one, "__metadata__", ())]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
-from simpy.events import URGENT, Event
+from simpy.events import NORMAL, URGENT, Event, EventPriority
 
 HOUR = 3_600
 DAY = 86_400
@@ -25,30 +26,42 @@ class Agenda(simpy.Store):
     Args:
         env: the clock.
         tick: seconds per tick. Must divide a day, so that no wave spans midnight.
+        after: agendas of the same clock are served in this order within a tick, whoever booked first.
     """
 
-    def __init__(self, env: simpy.Environment, tick: int) -> None:
+    def __init__(self, env: simpy.Environment, tick: int, after: int = 0) -> None:
         if tick < 1 or DAY % tick:
             raise ValueError(f"tick must divide a day of {DAY} s, got {tick}; try {HOUR}")
         super().__init__(env)
         self.env = env
         self.tick = tick
+        self.after = after
         self._filed: dict[int, list[NDArray[np.int64]]] = {}
 
     def book(self, ids: NDArray[np.int64], at: NDArray[np.int64]) -> None:
         """Wake `ids` (n,) in the ticks that hold the seconds `at` (n,). The past means now."""
+        if not len(ids):
+            return
         ticks = at // self.tick
-        order = np.argsort(ticks, kind="stable")
-        borders = np.flatnonzero(np.diff(ticks[order])) + 1
-        for members in np.split(order, borders) if len(order) else ():
-            self._file(int(ticks[members[0]]), ids[members])
+        first = int(ticks.min())
+        ahead = ticks - first
+        if int(ahead.max()) < 1 << 16:
+            ahead = ahead.astype(np.uint16)  # a radix sort: 24,000 ids in 0.12 ms instead of 1.3
+        order = np.argsort(ahead, kind="stable")
+        ahead, ids = ahead[order], ids[order]
+        borders = [0, *(np.flatnonzero(np.diff(ahead)) + 1).tolist(), len(ids)]
+        for start, stop in pairwise(borders):
+            self._file(first + int(ahead[start]), ids[start:stop])
 
     def _file(self, tick: int, ids: NDArray[np.int64]) -> None:
         if tick not in self._filed:
             self._filed[tick] = []
-            alarm = self.env.timeout(max(0, tick * self.tick - int(self.env.now)), value=tick)
+            alarm = Event(self.env)
+            alarm._ok, alarm._value = True, tick
             assert alarm.callbacks is not None
             alarm.callbacks.append(self._ring)
+            delay = max(0, tick * self.tick - int(self.env.now))
+            self.env.schedule(alarm, EventPriority(NORMAL + self.after), delay)
         self._filed[tick].append(ids)
 
     def _ring(self, alarm: Event) -> None:

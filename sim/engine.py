@@ -1,23 +1,30 @@
 """The simulation itself: SimPy tells when, NumPy does what, for everyone who wakes in a tick.
 
-Three stories run side by side: people browse, their orders land, and at midnight the books are closed.
-All arms of a market live in one environment. No process holds state across midnight: `simulate` takes
-arrays and returns arrays, so a market can be saved, moved and continued.
+Three stories always run side by side: people browse, their orders land, and at midnight the books are
+closed; `sim.stories` has those that a test may add. All arms and, where they are coupled, all markets live
+in one environment. No process holds state across midnight: `simulate` takes arrays and returns arrays, so a
+market can be saved, moved and continued.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import simpy
 
-from sim.clock import DAY, HOUR, Agenda, Midnight, Process
-from sim.records import Floats, Ints, Ranker
-from sim.served import Orders, Recorder, Served
-from sim.visits import VisitDesk
+from sim.clock import DAY, HOUR, Process
+from sim.records import Ints, Ranker
+from sim.served import Recorder
+from sim.shop import Shop
+from sim.state import State, opening
+from sim.stories import browse, checkout, close_the_day, recruit, refill
+from sim.traffic import Traffic
+from sim.visits import Novelty
 from sim.world import World
+
+__all__ = ["Arm", "Market", "State", "opening", "simulate", "simulate_markets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +37,21 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A market between two days; row i is the world's user i.
+class Market:
+    """One market to simulate. recorders: told of visits, landed orders and closed days.
 
-    day: the next day to simulate.
-    next_visit: shape (n,). Second of the next visit. visits: shape (n,). Visits so far.
-    satisfaction: shape (n,), in [0, 1].
-    orders: on their way.
+    tick: seconds per wave; groups wake-ups, rounds nothing. Where users share something, a wave finds it as it
+        was when the tick began.
     """
 
-    day: int
-    next_visit: Ints
-    visits: Ints
-    satisfaction: Floats
-    orders: Orders
+    world: World
+    state: State
+    traffic: Traffic
+    recorders: Sequence[Recorder]
+    tick: int = HOUR
 
-    def take(self, rows: Ints) -> State:
-        """The state of some users, renumbered in the order of `rows`."""
-        new_row = np.full(len(self.visits), -1)
-        new_row[rows] = np.arange(len(rows))
-        orders = self.orders.take(new_row[self.orders.user] >= 0)
-        return State(
-            self.day,
-            self.next_visit[rows],
-            self.visits[rows],
-            self.satisfaction[rows],
-            replace(orders, user=new_row[orders.user]),
-        )
+
+Story = Callable[[Sequence[Shop]], Process]
 
 
 def simulate(
@@ -64,126 +59,54 @@ def simulate(
     state: State,
     until_day: int,
     arms: Sequence[Arm],
-    arm_of: Ints,
+    arm_of: Ints | Traffic,
     luck: int,
     recorders: Sequence[Recorder],
     tick: int = HOUR,
 ) -> State:
-    """Run a market from the morning of `state.day` to the midnight that ends `until_day - 1`.
+    """Run one market from the morning of `state.day` to the midnight that ends `until_day - 1`.
 
     Args:
-        arm_of: shape (n,). Index of the arm that serves each user.
+        arm_of: shape (n,). Index of the arm that serves each user; or how visits find their arms.
         luck: the seed of all chance; equal luck, equal fate, whatever the arm.
-        recorders: told of visits, landed orders and closed days.
-        tick: seconds per wave; groups wake-ups, rounds nothing.
+        recorders, tick: as in `Market`.
     """
-    if until_day <= state.day:
-        return state
-    env = simpy.Environment(initial_time=state.day * DAY)
-    shop = Shop(env, world, state, until_day * DAY, arms, arm_of, luck, recorders, tick)
-    env.process(browse(shop))
-    env.process(checkout(shop))
-    env.run(until=env.process(close_the_day(shop)))
-    return shop.state(until_day)
+    traffic = arm_of if isinstance(arm_of, Traffic) else Traffic.fixed(np.asarray(arm_of))
+    return simulate_markets([Market(world, state, traffic, recorders, tick)], until_day, arms, luck)[0]
 
 
-def browse(shop: Shop) -> Process:
-    """People come, are served, and decide when to come again."""
-    while True:
-        wave = yield shop.visitors.get()
-        served = shop.serve(wave)
-        for recorder in shop.recorders:
-            recorder.served(served)
-        shop.expect(served.orders)
-        shop.send_home(served)
+def simulate_markets(
+    markets: Sequence[Market],
+    until_day: int,
+    arms: Sequence[Arm],
+    luck: int,
+    *,
+    novelty: Novelty | None = None,
+    stories: Sequence[Story] = (),
+) -> list[State]:
+    """Run several markets under one clock, with stories that watch all of them, such as a guard.
 
-
-def checkout(shop: Shop) -> Process:
-    """Purchases are completed, minutes or weeks after the click."""
-    while True:
-        landing = yield shop.tills.get()
-        for recorder in shop.recorders:
-            recorder.landed(shop.orders.take(landing))
-
-
-def close_the_day(shop: Shop) -> Process:
-    """At midnight the books of the day are closed."""
-    while shop.env.now < shop.until:
-        yield Midnight(shop.env)
-        for recorder in shop.recorders:
-            recorder.closed(int(shop.env.now) // DAY - 1)
-
-
-class Shop:
-    """What the processes share: two agendas and the arrays they move people through."""
-
-    def __init__(
-        self,
-        env: simpy.Environment,
-        world: World,
-        state: State,
-        until: int,
-        arms: Sequence[Arm],
-        arm_of: Ints,
-        luck: int,
-        recorders: Sequence[Recorder],
-        tick: int,
-    ) -> None:
-        self.env = env
-        self.until = until
-        self.recorders = recorders
-        self.visitors = Agenda(env, tick)
-        self.tills = Agenda(env, tick)
-        self.next_visit = state.next_visit.copy()
-        self.visits = state.visits.copy()
-        self.satisfaction = state.satisfaction.copy()
-        self._orders, self.n_orders = [Orders.empty()], 0
-        self.desk = VisitDesk(world, [(arm.ranker, arm.temperature) for arm in arms], arm_of, luck)
-        self.expect(state.orders)
-        self.book_visits(np.arange(len(self.visits)))
-
-    def serve(self, wave: Ints) -> Served:
-        return self.desk.serve(wave, self.next_visit[wave], self.visits[wave], self.satisfaction[wave])
-
-    def send_home(self, served: Served) -> None:
-        wave = served.user
-        self.visits[wave] += 1
-        self.satisfaction[wave] = served.satisfaction
-        self.next_visit[wave] = served.next_visit
-        self.book_visits(wave)
-
-    def book_visits(self, users: Ints) -> None:
-        soon = users[self.next_visit[users] < self.until]
-        self.visitors.book(soon, self.next_visit[soon])
-
-    def expect(self, orders: Orders) -> None:
-        """Remember orders under way, and book those that land before the end."""
-        soon = np.flatnonzero(orders.due < self.until)
-        self.tills.book(self.n_orders + soon, orders.due[soon])
-        self._orders.append(orders)
-        self.n_orders += len(orders)
-
-    @property
-    def orders(self) -> Orders:
-        """All orders of this stretch; joined when they are asked for, not with every wave."""
-        if len(self._orders) > 1:
-            self._orders = [Orders.concatenate(self._orders)]
-        return self._orders[0]
-
-    def state(self, day: int) -> State:
-        return State(
-            day, self.next_visit, self.visits, self.satisfaction, self.orders.take(self.orders.due >= self.until)
-        )
-
-
-def opening(world: World, luck: int) -> State:
-    """Everybody before their first visit, with nothing under way, on the morning of day 0."""
-    n = len(world.people)
-    desk = VisitDesk(world, [], np.zeros(n, dtype=np.int64), luck)
-    return State(
-        0,
-        desk.first_visit(),
-        np.zeros(n, dtype=np.int64),
-        np.full(n, world.scenario.satisfaction.start),
-        Orders.empty(),
-    )
+    A market shares what its state says: `State.shared` is None where nothing is shared.
+    """
+    start = markets[0].state.day
+    if until_day <= start:
+        return [market.state for market in markets]
+    env = simpy.Environment(initial_time=start * DAY)
+    rankers = [(arm.ranker, arm.temperature) for arm in arms]
+    shops = [
+        Shop(env, m.world, m.state, until_day * DAY, rankers, m.traffic, luck, m.recorders, m.tick, novelty)
+        for m in markets
+    ]
+    closing = []
+    for shop in shops:
+        env.process(browse(shop))
+        env.process(checkout(shop))
+        closing.append(env.process(close_the_day(shop)))
+        if shop.shared is not None and shop.world.scenario.market.stock:
+            env.process(refill(shop))
+        if shop.answers is not None:
+            env.process(recruit(shop))
+    for story in stories:
+        env.process(story(shops))
+    env.run(until=env.all_of(closing))
+    return [shop.state(until_day) for shop in shops]

@@ -1,4 +1,4 @@
-"""What people do with an item they look at: the funnel as data, its probabilities, and its draws.
+"""What people do with an item they look at: the funnel's probabilities, and its draws.
 
 Every reaction (an action's log-odds, the log of a stay, the logit of enjoyment) is linear in the same
 drivers, so one `Response` serves them all. Probabilities are functions apart from the draws.
@@ -6,195 +6,101 @@ drivers, so one `Response` serves them all. Probabilities are functions apart fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from itertools import product
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gamma
 
 from sim import draws
-from sim.bounds import Moderate, Rate, Share, Spread, Weight, check
-from sim.catalogue import FORBID_EXTRA, Catalogue
-from sim.clock import DAY, HOUR
+from sim.actions import Drivers, FunnelSpec
+from sim.catalogue import Catalogue
 from sim.people import People, match
 from sim.records import Bools, Floats, Ints
 
 F32 = NDArray[np.float32]
-Driver = Literal["match", "appeal", "quality", "price", "spender", "intent"]
-Drivers = Mapping[Driver, Weight]
-SHOWN = "shown"
-# Names of other columns of the log, of totals and of luck.
-RESERVED = frozenset(
-    "shown request market arm day time user visit visits page slot item pool price score propensity impressions "
-    "stay stay_ms value value_cents users satisfaction examined explore examine pages intent gap".split()
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """Time from a click to the action it leads to: a mixture of two exponentials (Chapelle, KDD 2014).
-
-    short_share: share of the quick ones.
-    short_mean_hours, long_mean_days: mean delays of the quick and the slow.
-    """
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
-
-    short_share: Share
-    short_mean_hours: Moderate
-    long_mean_days: Moderate
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    def draw(self, which: Floats, size: Floats) -> Ints:
-        """Whole seconds, from two independent uniforms of shape (n,)."""
-        mean = np.where(which < self.short_share, self.short_mean_hours * HOUR, self.long_mean_days * DAY)
-        return np.floor(-np.log(size) * mean).astype(np.int64)
-
-    def landed_probability(self, seconds: Floats | Ints) -> Floats:
-        """P(the action lands in fewer than so many seconds); 0 for a time already past."""
-        within = np.maximum(seconds, 0)
-        short = -np.expm1(-within / (self.short_mean_hours * HOUR))
-        long = -np.expm1(-within / (self.long_mean_days * DAY))
-        return self.short_share * short + (1 - self.short_share) * long
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One step of the funnel.
-
-    parent: the action that must come before; `shown` for the first.
-    rate: per parent event under the shop's history ranking; the intercept is solved for.
-    drivers: log-odds per unit of each driver. Price counts times the person's sensitivity.
-    lifted_by: log-odds added if another action on the same item happened; it must have the same parent.
-    delay: time until it lands; none means at once.
-    units: if it earns money, P(1 unit), P(2 units), ... of the item at its price.
-    """
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
-
-    parent: str
-    rate: Rate
-    drivers: Drivers = field(default_factory=dict)
-    lifted_by: Mapping[str, Weight] = field(default_factory=dict)
-    delay: Delay | None = None
-    units: tuple[Share, ...] = ()
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.units and abs(sum(self.units) - 1) > 1e-9:
-            raise ValueError(
-                f"units must be probabilities that sum to 1, got {list(self.units)}, sum {sum(self.units)}"
-            )
-        if self.units and self.delay is None:
-            raise ValueError("units need a delay: money is booked when the action lands; give delay or drop units")
-
-    def mean_units(self) -> float:
-        return float(sum((n + 1) * p for n, p in enumerate(self.units)))
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """Seconds spent on an item after a click: log-normal around a driven median.
-
-    median_seconds: over clicks under the shop's history ranking.
-    log_sd: of what the drivers do not explain.
-    """
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
-
-    median_seconds: Moderate
-    log_sd: Spread
-    drivers: Drivers = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelSpec:
-    """Actions by name, in the order in which they are taken, and the stay after a click."""
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = FORBID_EXTRA
-
-    actions: Mapping[str, Action]
-    stay: Stay
-
-    def __post_init__(self) -> None:
-        names = list(self.actions)
-        if not names or names[0] != "click" or self.actions["click"].parent != SHOWN:
-            raise ValueError(f"actions must begin with click, whose parent is shown, got {names}")
-        taken = sorted(set(names) & RESERVED)
-        if taken:
-            raise ValueError(f"actions must not have the names of columns, got {', '.join(taken)}; rename them")
-        for position, (name, action) in enumerate(self.actions.items()):
-            if name != "click" and action.parent not in names[:position]:
-                raise ValueError(f"actions.{name}.parent must be an action above it, got {action.parent!r}")
-            if name != "click" and self.actions[action.parent].delay:
-                raise ValueError(f"actions.{name}.parent must act at once, got {action.parent!r}, which has a delay")
-            for lifter in action.lifted_by:
-                self._check_lifter(name, lifter, names[:position])
-
-    def _check_lifter(self, name: str, lifter: str, above: list[str]) -> None:
-        if lifter not in above:
-            raise ValueError(f"actions.{name}.lifted_by must name actions above it, got {lifter!r}")
-        other = self.actions[lifter]
-        if other.parent != self.actions[name].parent or other.lifted_by or other.delay:
-            # Else P(action) would not have the closed form of `Funnel.probability`.
-            raise ValueError(
-                f"actions.{name}.lifted_by.{lifter}: {lifter} must share the parent of {name}, act at once "
-                f"and not be lifted itself, got parent {other.parent!r}"
-            )
+LONGEST = np.log(1e9)  # log seconds of a stay, some 30 years: beyond 2**63 milliseconds it would wrap around
+CERTAIN = 40.0  # log-odds whose probability is 1 in float32, and whose complement no 52-bit luck can reach
 
 
 @dataclass(frozen=True, slots=True)
 class Encounter:
-    """People facing items, with the drivers that belong to the pair; all shapes broadcast together."""
+    """People facing items, with the drivers that belong to the pair; all shapes broadcast together.
+
+    match: how well the item suits the person at first sight. after: how well it suits them once they know it;
+        the same array unless the goals of the world are in conflict.
+    novelty: log-odds added to a click because the ranking is new to the person; None for nothing.
+    """
 
     user: Ints
     item: Ints
     match: F32
+    after: F32
     price: F32
     intent: F32
+    novelty: F32 | None = None
 
     def at(self, where: Bools | Ints) -> Encounter:
-        """Encounters picked from a flat struct."""
-        return Encounter(self.user[where], self.item[where], self.match[where], self.price[where], self.intent[where])
+        """Encounters picked from a flat struct; novelty is left behind with the clicks that it moved."""
+        match = self.match[where]
+        after = match if self.after is self.match else self.after[where]
+        return Encounter(self.user[where], self.item[where], match, after, self.price[where], self.intent[where])
+
+    def picked(self, where: tuple[Ints, ...]) -> Encounter:
+        """Encounters picked by index from a struct whose shapes broadcast, as a flat one."""
+        shape = self.match.shape
+        flat = [np.broadcast_to(getattr(self, f.name), shape)[where] for f in fields(self)[:6]]
+        after = flat[2] if self.after is self.match else flat[3]
+        return Encounter(flat[0], flat[1], flat[2], after, flat[4], flat[5])
 
 
 def encounter(people: People, catalogue: Catalogue, user: Ints, item: Ints, intent: F32) -> Encounter:
     """Let users (rows of people) meet items; shapes broadcast, such as (pages, 1) and (pages, slots)."""
-    suits = match(people.taste[user], catalogue.topic[item])
-    return Encounter(user, item, suits, people.price_sensitivity[user] * catalogue.price_z[item], intent)
+    # take, not [...]: of rows of 8 it costs 3 ns each instead of 30.
+    taste = people.taste.take(user, axis=0)
+    suits = match(taste, catalogue.topic.take(item, axis=0))
+    aligned = catalogue.inner_topic is catalogue.topic
+    after = suits if aligned else match(taste, catalogue.inner_topic.take(item, axis=0))
+    return Encounter(user, item, suits, after, people.price_sensitivity[user] * catalogue.price_z[item], intent)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A linear predictor, split so that what belongs to one side is computed once per world."""
+    """A linear predictor, split so that what belongs to one side is computed once per world.
+
+    at_first_sight: whether it is driven by `match`, as clicks are, or by `after`, as all that follows.
+    """
 
     by_user: F32
     by_item: F32
     match: np.float32
     price: np.float32
     intent: np.float32
+    at_first_sight: bool = False
 
     def __call__(self, met: Encounter) -> F32:
-        value = self.by_user[met.user] + self.by_item[met.item] + self.match * met.match + self.price * met.price
+        suits = met.match if self.at_first_sight else met.after
+        value = self.by_user.take(met.user) + self.by_item.take(met.item) + self.match * suits + self.price * met.price
         return value + self.intent * met.intent if self.intent else value
 
     def shifted(self, intercept: float) -> Response:
-        return Response(self.by_user, self.by_item + np.float32(intercept), self.match, self.price, self.intent)
+        by_item = self.by_item + np.float32(intercept)
+        return Response(self.by_user, by_item, self.match, self.price, self.intent, self.at_first_sight)
 
 
-def response(drivers: Drivers, people: People, catalogue: Catalogue, shift: F32 | None = None) -> Response:
+def response(
+    drivers: Drivers, people: People, catalogue: Catalogue, shift: F32 | None = None, *, at_first_sight: bool = False
+) -> Response:
     """Build a predictor from driver weights; `shift` (n_users,) adds a personal term."""
     w = {name: np.float32(drivers.get(name, 0.0)) for name in ("match", "price", "intent", "appeal", "quality")}
     by_user = np.float32(drivers.get("spender", 0.0)) * people.spender
+    if "skill" in drivers:
+        by_user = by_user + np.float32(drivers["skill"]) * people.skill
     by_item = w["appeal"] * catalogue.appeal + w["quality"] * catalogue.quality
-    return Response(by_user if shift is None else by_user + shift, by_item, w["match"], w["price"], w["intent"])
+    by_user = by_user if shift is None else by_user + shift
+    return Response(by_user, by_item, w["match"], w["price"], w["intent"], at_first_sight)
 
 
 def logistic(x: F32) -> F32:
@@ -206,17 +112,24 @@ def logistic(x: F32) -> F32:
 class Funnel:
     """The funnel of a world with its intercepts solved.
 
-    log_odds: by action. stay: mean of log seconds. enjoyment: logit of the satisfaction of one click.
+    log_odds: by action. stay: log of the median seconds of a stay. enjoyment: logit of the satisfaction of
+    one click. fit: logit of how well the person behind an application suits the item's owner.
     """
 
     spec: FunnelSpec
     log_odds: Mapping[str, Response]
     stay: Response
     enjoyment: Response
+    fit: Response
 
     def attraction(self, met: Encounter) -> F32:
-        """P(click | examined)."""
-        return logistic(self.log_odds["click"](met))
+        """P(click | examined), position bias apart."""
+        log_odds = self.log_odds["click"](met)
+        return logistic(log_odds if met.novelty is None else log_odds + met.novelty)
+
+    def satisfaction(self, met: Encounter) -> F32:
+        """P(content with the item | clicked): expected enjoyment of one click."""
+        return logistic(self.enjoyment(met))
 
     def probability(self, action: str, met: Encounter) -> Floats:
         """P(action | its parent happened), over the actions that may lift it."""
@@ -236,31 +149,45 @@ class Funnel:
     def probability_after_click(self, action: str, met: Encounter) -> Floats:
         """P(action | click): the chain of parents multiplied up to the click."""
         chance = np.ones(met.match.shape)
-        while action != "click":
-            chance = chance * self.probability(action, met)
-            action = self.spec.actions[action].parent
+        for step in self.spec.chain(action)[1:]:
+            chance = chance * self.probability(step, met)
         return chance
 
     def mean_stay(self, met: Encounter) -> Floats:
         """Expected seconds on the item given a click."""
-        return np.exp(self.stay(met).astype(np.float64) + 0.5 * self.spec.stay.log_sd**2)
+        median = np.exp(self.stay(met).astype(np.float64))
+        shape = self.spec.stay.weibull_shape
+        if shape is None:
+            assert self.spec.stay.log_sd is not None
+            return median * np.exp(0.5 * self.spec.stay.log_sd**2)
+        return median * float(gamma(1 + 1 / shape)) / np.log(2) ** (1 / shape)
 
     def draw_stay(self, met: Encounter, keys: draws.Keys) -> Ints:
         """Milliseconds, shape of the clicks."""
-        z = draws.normal(draws.fold(keys, STAY))
-        return np.rint(1000 * np.exp(self.stay(met) + self.spec.stay.log_sd * z)).astype(np.int64)
+        shape, key = self.spec.stay.weibull_shape, draws.fold(keys, STAY)
+        if shape is None:
+            assert self.spec.stay.log_sd is not None
+            logs = self.stay(met) + self.spec.stay.log_sd * draws.normal(key)
+        else:  # quantile u of a Weibull: median * (-log(1 - u) / log 2) ^ (1 / shape)
+            logs = self.stay(met) + np.log(-np.log1p(-draws.uniform(key)) / np.log(2)) / shape
+        return np.rint(1000 * np.exp(np.minimum(logs, LONGEST))).astype(np.int64)
 
-    def draw_actions(self, met: Encounter, keys: draws.Keys) -> dict[str, Bools]:
-        """What follows the clicks in `met` (n,), one key each; luck differs by action, not by what went before."""
+    def draw_actions(self, met: Encounter, keys: draws.Keys, but: Collection[str] = ()) -> dict[str, Bools]:
+        """What follows the clicks in `met` (n,), one key each; luck differs by action, not by what went before.
+
+        but: actions left out because others decide them later.
+        """
         happened: dict[str, Bools] = {"click": np.ones(len(met.item), dtype=bool)}
         for name, action in self.spec.actions.items():
-            if name == "click":
+            if name == "click" or name in but:
                 continue
             log_odds: F32 = self.log_odds[name](met)
             for other, gain in action.lifted_by.items():
                 log_odds = (log_odds + np.float32(gain) * happened[other]).astype(np.float32, copy=False)
-            luck = draws.uniform(draws.fold(keys, draws.purpose(name)))
-            happened[name] = happened[action.parent] & (luck < logistic(log_odds))
+            luck = draws.uniform(draws.fold(keys, STAY if action.with_stay else draws.purpose(name)))
+            # The luck of a stay is high for long ones.
+            happens = luck > 1 - logistic(log_odds) if action.with_stay else luck < logistic(log_odds)
+            happened[name] = happened[action.parent] & happens
         return happened
 
 

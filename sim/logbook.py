@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from sim import draws
 from sim.clock import DAY
 from sim.records import LOG_COLUMNS, Column, Ints, Items, Log, Users
-from sim.served import Orders, Served
+from sim.served import Counts, Orders, Served
 from sim.world import World
 
 LOG_FILE, HIDDEN_FILE = "impressions.parquet", "truth.parquet"
 HORIZON = b"horizon"
+_ITEM_COLUMNS = ("category", "price", "rating", "length")
 ROWS_PER_GROUP = 131_072  # a row group of 20 columns is then about 3 MB: small in memory, large enough to compress
 
 _TYPES: Mapping[str, type[np.generic]] = {
@@ -50,18 +51,19 @@ class Logbook:
         arms: names of the arms, in the order of their indices.
         since: second from which clicks count; orders of earlier clicks belong to an earlier log.
         horizon: second at which the period ends.
+        counts: which visits are logged; without it, all are.
     """
 
-    def __init__(self, folder: Path, world: World, arms: Sequence[str], since: int, horizon: int) -> None:
-        self.folder, self.world, self.arms = folder, world, list(arms)
+    def __init__(
+        self, folder: Path, world: World, arms: Sequence[str], since: int, horizon: int, counts: Counts | None = None
+    ) -> None:
+        self.folder, self.world, self.arms, self.counts = folder, world, list(arms), counts
         self.since, self.horizon = since, horizon
-        actions = world.scenario.funnel.actions
-        self.at_once = [name for name, action in actions.items() if not action.delay]
-        self.delayed = [name for name, action in actions.items() if action.delay]
+        self.at_once = list(world.scenario.funnel.at_once)
+        self.late = list(world.scenario.funnel.late)
         self._pages: list[dict[str, Column]] = []
         self._landed: list[Orders] = []
-        self._draft = folder / "draft.parquet"
-        self._log_writer: pq.ParquetWriter | None = None
+        self._drafts: list[Path] = []
         self._hidden_writer: pq.ParquetWriter | None = None
 
     def served(self, wave: Served) -> None:
@@ -71,10 +73,14 @@ class Logbook:
         for name in self.at_once:
             outcomes[name][where] = wave.actions[name]
         stay[where] = np.minimum(wave.stay_ms, np.iinfo(np.int32).max)
-        self._pages.append(_observed(wave) | outcomes | {"stay": stay} | _hidden(wave, self.delayed))
+        columns = _observed(wave) | outcomes | {"stay": stay} | _hidden(wave, self.late)
+        if self.counts is not None:
+            seen = np.flatnonzero(self.counts(wave.requests.request, wave.arm)[wave.visit_of])
+            columns = {name: column[seen] for name, column in columns.items()}
+        self._pages.append(columns)
 
     def landed(self, orders: Orders) -> None:
-        self._landed.append(orders.take(orders.clicked >= self.since))
+        self._landed.append(orders.take((orders.clicked >= self.since) & (orders.attributed > 0)))
 
     def closed(self, day: int) -> None:
         """Write the day, sorted by time of visit and then request, and forget it."""
@@ -88,50 +94,66 @@ class Logbook:
         hidden["examined"] = flat.pop("examined")
         log_table = pa.table(flat)
         hidden_table = pa.table({"request": flat["request"], "page": flat["page"], "slot": flat["slot"], **hidden})
-        if self._log_writer is None or self._hidden_writer is None:
-            self._log_writer = _writer(self._draft, log_table.schema)
+        # A file a day, so that what is closed can be read while the test goes on.
+        draft = self.folder / f"draft-{day:05d}.parquet"
+        with _writer(draft, log_table.schema) as writer:
+            writer.write_table(log_table, row_group_size=ROWS_PER_GROUP)
+        self._drafts.append(draft)
+        if self._hidden_writer is None:
             self._hidden_writer = _writer(self.folder / HIDDEN_FILE, hidden_table.schema)
-        self._log_writer.write_table(log_table, row_group_size=ROWS_PER_GROUP)
         self._hidden_writer.write_table(hidden_table, row_group_size=ROWS_PER_GROUP)
 
     def finish(self) -> str:
         """Enter what has landed, write the final file, and return its checksum (SHA-256 of the rows)."""
-        if self._log_writer is None or self._hidden_writer is None:
-            raise ValueError("no visit was served; let the period last longer or add users")
-        self._log_writer.close()
+        checksum = self.write(self.folder / LOG_FILE, self.horizon)
+        assert self._hidden_writer is not None
         self._hidden_writer.close()
+        for draft in self._drafts:
+            draft.unlink()
+        return checksum
+
+    def write(self, path: Path, horizon: int) -> str:
+        """Write the closed days as they are known at second `horizon`, and return the checksum of the rows."""
+        if not self._drafts:
+            raise ValueError("no visit was served; let the period last longer or add users")
         landed = Orders.concatenate(self._landed)
         checksum = hashlib.sha256()
         slots = self.world.scenario.attention.slots
-        earns = any(action.units for action in self.world.scenario.funnel.actions.values())
-        with pq.ParquetFile(self._draft) as draft:
-            writer: pq.ParquetWriter | None = None
-            for group in range(draft.num_row_groups):
-                table = self._enter_orders(draft.read_row_group(group), landed, slots, earns)
-                for column in table.columns:
-                    for chunk in column.chunks:
-                        checksum.update(_bytes_of(chunk))
-                table = table.replace_schema_metadata({HORIZON: str(self.horizon)})
-                writer = writer or _writer(self.folder / LOG_FILE, table.schema)
-                writer.write_table(table)
-            if writer is not None:
-                writer.close()
-        self._draft.unlink()
+        writer: pq.ParquetWriter | None = None
+        for draft in self._drafts:
+            with pq.ParquetFile(draft) as file:
+                for group in range(file.num_row_groups):
+                    table = self._enter_orders(file.read_row_group(group), landed, slots)
+                    for column in table.columns:
+                        for chunk in column.chunks:
+                            checksum.update(_bytes_of(chunk))
+                    table = table.replace_schema_metadata({HORIZON: str(horizon)})
+                    writer = writer or _writer(path, table.schema)
+                    writer.write_table(table)
+        if writer is not None:
+            writer.close()
         return checksum.hexdigest()
 
-    def _enter_orders(self, table: pa.Table, landed: Orders, slots: int, earns: bool) -> pa.Table:
+    def _enter_orders(self, table: pa.Table, landed: Orders, slots: int) -> pa.Table:
+        actions = self.world.scenario.funnel.actions
         request, page, slot = (table[name].to_numpy() for name in ("request", "page", "slot"))
-        impression = _impression(request, page.astype(np.int64) * slots + slot)
-        value = np.zeros(len(request), dtype=np.int64)
-        for index, name in enumerate(self.delayed):
+        impression = impression_id(request, page.astype(np.int64) * slots + slot)
+        money = {
+            "value": [n for n in self.late if actions[n].units],
+            "refund": [n for n in self.late if actions[n].refunds],
+        }
+        cents = {name: np.zeros(len(request), dtype=np.int64) for name, by in money.items() if by}
+        for index, name in enumerate(self.late):
             orders = landed.take(landed.action == index)
             happened, when = np.zeros(len(request), dtype=np.int8), np.full(len(request), -1, dtype=np.int64)
-            row, of_order = _locate(impression, _impression(orders.request, orders.rank))
+            row, of_order = _locate(impression, impression_id(orders.request, orders.rank))
             happened[row], when[row] = 1, orders.due[of_order]
-            value[row] += orders.value[of_order]
+            for column, by in money.items():
+                if name in by:
+                    cents[column][row] += orders.value[of_order]
             table = table.append_column(name, pa.array(happened)).append_column(f"{name}_time", pa.array(when))
-        if earns:
-            table = table.append_column("value", pa.array(value))
+        for column, values in cents.items():
+            table = table.append_column(column, pa.array(values))
         arm = pa.DictionaryArray.from_arrays(pa.array(table["arm"].to_numpy()), pa.array(self.arms))
         return table.set_column(table.schema.get_field_index("arm"), "arm", arm)
 
@@ -172,19 +194,20 @@ def write_public(folder: Path, users: Users, items: Items) -> None:
         folder / "users.parquet",
     )
     popularity = {f"popularity_{s}": items.popularity[:, s] for s in range(items.n_segments)}
-    plain = {"item": np.arange(len(items)), "category": items.category, "price": items.price, "rating": items.rating}
+    plain = {"item": np.arange(len(items))} | {name: getattr(items, name) for name in _ITEM_COLUMNS}
     pq.write_table(pa.table(plain | popularity), folder / "items.parquet")
 
 
 def read_public(folders: Sequence[Path]) -> tuple[Users, Items]:
     """The public tables: users of all folders, sorted by id, and the one table of items."""
-    users = pa.concat_tables([pq.read_table(folder / "users.parquet") for folder in folders]).sort_by("user")
-    items = pq.read_table(folders[0] / "items.parquet")
+    public = [folder for folder in folders if (folder / "users.parquet").exists()]  # a test has the warm-up's
+    users = pa.concat_tables([pq.read_table(folder / "users.parquet") for folder in public]).sort_by("user")
+    items = pq.read_table(public[0] / "items.parquet")
     n_segments = sum(name.startswith("popularity_") for name in items.column_names)
     popularity = np.stack([items[f"popularity_{s}"].to_numpy() for s in range(n_segments)], axis=1)
     return (
         Users(*(users[name].to_numpy() for name in ("user", "segment", "price_band"))),
-        Items(items["category"].to_numpy(), items["price"].to_numpy(), items["rating"].to_numpy(), popularity),
+        Items(**{name: items[name].to_numpy() for name in _ITEM_COLUMNS}, popularity=popularity),
     )
 
 
@@ -215,15 +238,15 @@ def _observed(wave: Served) -> dict[str, Column]:
     return typed | {"visit_time": requests.time[visit_of]}
 
 
-def _hidden(wave: Served, delayed: Sequence[str]) -> dict[str, Column]:
-    """Truth per impression: P(click | examined), P(delayed action | click), and whether it was examined."""
+def _hidden(wave: Served, late: Sequence[str]) -> dict[str, Column]:
+    """Truth per impression: P(click | examined), P(late action | click), and whether it was examined."""
     funnel = wave.world.funnel
     truth = {"true_click": funnel.attraction(wave.shown)}
-    truth |= {f"true_{name}": funnel.probability_after_click(name, wave.shown).astype(np.float32) for name in delayed}
+    truth |= {f"true_{name}": funnel.probability_after_click(name, wave.shown).astype(np.float32) for name in late}
     return {**truth, "examined": wave.examined}
 
 
-def _impression(request: Ints, rank: Ints) -> Ints:
+def impression_id(request: Ints, rank: Ints) -> Ints:
     """One id for the rank-th item of a request; ranks are below the most candidates there can be, 10,000."""
     return request << 14 | rank
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from sim import draws
 from sim.bounds import Count, Moderate, NonNegative, Share, Spread, Weight, check
 from sim.catalogue import FORBID_EXTRA, Catalogue, CatalogueSpec, _unit, category_directions
+from sim.kernels import row_sums
 from sim.records import Floats, Ints, Users
 
 
@@ -45,6 +46,7 @@ class PeopleSpec:
     price_sensitivity_sd: sd of log sensitivity; its median is 1.
     price_band_noise: sd of the noise in the public price band, in sd of log sensitivity.
     spender_sd: sd of a person's readiness to buy, in log-odds.
+    heavy_share, heavy_units: share of people who buy `heavy_units` times as many units; a fault that real tests have.
     patience_sd: sd over people of the log of pages they want to see.
     habit_days: median over people of the days between visits.
     habit_sd: sd over people of its log.
@@ -59,6 +61,8 @@ class PeopleSpec:
     price_sensitivity_sd: Spread = 0.5
     price_band_noise: Spread = 0.7
     spender_sd: Spread = 0.8
+    heavy_share: Share = 0.0
+    heavy_units: Annotated[int, Ge(1), Le(10_000)] = 1
     patience_sd: Spread = 0.5
     habit_days: Annotated[float, Gt(0), Le(3650)] = 4.0
     habit_sd: Spread = 0.7
@@ -77,6 +81,8 @@ class People:
     taste: shape (n, d), unit length.
     price_sensitivity: shape (n,), median 1. Multiplies the effect of price.
     spender: shape (n,). Log-odds added to buying.
+    skill: shape (n,), standard normal. What the other side of the market values in a person.
+    units: shape (n,). How many times the usual units a person buys.
     patience: shape (n,). Added to the log of the pages wanted.
     habit: shape (n,). Median days between visits.
     loyalty: shape (n,). Multiplies the effect of satisfaction on coming back.
@@ -88,6 +94,8 @@ class People:
     taste: NDArray[np.float32]
     price_sensitivity: NDArray[np.float32]
     spender: NDArray[np.float32]
+    skill: NDArray[np.float32]
+    units: Ints
     patience: Floats
     habit: Floats
     loyalty: Floats
@@ -121,6 +129,8 @@ def draw_people(spec: PeopleSpec, catalogue: CatalogueSpec, seed: int, user: Int
         taste=taste.astype(f32),
         price_sensitivity=np.exp(spec.price_sensitivity_sd * caution).astype(f32),
         spender=(spec.spender_sd * z("spender")).astype(f32),
+        skill=z("skill").astype(f32),
+        units=np.where(u("heavy") < spec.heavy_share, spec.heavy_units, 1),
         patience=spec.patience_sd * z("patience"),
         habit=spec.habit_days * np.exp(spec.habit_sd * z("habit")),
         loyalty=np.array([s.loyalty for s in spec.styles.values()])[style],
@@ -139,7 +149,7 @@ def segment_tastes(spec: PeopleSpec, catalogue: CatalogueSpec, seed: int) -> Flo
 def match(taste: NDArray[np.float32], topic: NDArray[np.float32]) -> NDArray[np.float32]:
     """How well items suit people: inner product over the last axis, of unit variance for strangers."""
     # Products summed along a short contiguous axis: no BLAS, so a row's bits depend on that row alone.
-    return (taste * topic).sum(-1) * np.float32(np.sqrt(taste.shape[-1]))
+    return row_sums(taste * topic) * np.float32(np.sqrt(taste.shape[-1]))
 
 
 def expected_match(people: PeopleSpec, spec: CatalogueSpec, catalogue: Catalogue, seed: int) -> Floats:

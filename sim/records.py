@@ -51,12 +51,14 @@ class Items:
     rating: shape (n,). Customers' opinion, a noisy reading of quality, standardised.
     popularity: shape (n, n_segments). The shop's history of clicks by segment before day 0, in
         log-odds without their mean; noisy.
+    length: shape (n,). Milliseconds that it takes to see the whole item; 0 where items have no length.
     """
 
     category: Ints
     price: Ints
     rating: Floats
     popularity: Floats
+    length: Ints
 
     def __post_init__(self) -> None:
         _same_length(self)
@@ -157,6 +159,11 @@ class Log:
     def __len__(self) -> int:
         return len(self.request)
 
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the outcomes that are 0/1 actions, in the order of `outcomes`."""
+        return tuple(name for name in self.outcomes if is_action(name))
+
     def __getitem__(self, outcome: str) -> Ints:
         """An outcome by name; KeyError lists the outcomes there are."""
         if outcome not in self.outcomes:
@@ -175,6 +182,14 @@ class Log:
 LOG_COLUMNS: Sequence[str] = tuple(
     f.name for f in fields(Log) if f.name not in ("outcomes", "users", "items", "arms", "horizon")
 )
+
+
+NO_ACTIONS = ("stay", "value", "refund", "fit")
+
+
+def is_action(outcome: str) -> bool:
+    """Whether an outcome of this name is a 0/1 action, rather than an amount or a time."""
+    return outcome not in NO_ACTIONS and not outcome.endswith("_time")
 
 
 def _same_length(table: Users | Items | Log, but: Sequence[str] = ()) -> None:

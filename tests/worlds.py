@@ -15,19 +15,26 @@ from pydantic import TypeAdapter
 from experiments.document import read_document
 from experiments.spec import SCENARIOS
 from policies.baselines import Production
+from sim.actions import Action, Delay, FunnelSpec, Stay
+from sim.attention import PositionBased
+from sim.catalogue import CatalogueSpec
 from sim.clock import DAY, HOUR
 from sim.engine import Arm, State, opening, simulate
 from sim.ledger import Expectations, Totals
 from sim.logbook import Logbook, write_public
+from sim.market import MarketSpec, RecruiterSpec
+from sim.people import PeopleSpec
 from sim.records import Floats, Ints
+from sim.scenario import BrowseSpec, MetricSpec, SatisfactionSpec, Scenario
 from sim.served import Orders, Recorder, Served
 from sim.visits import VisitDesk
-from sim.world import Scenario, World, build
+from sim.world import World, build
 
 WARMUP = Arm("warm-up", Production(), 0.5)  # the logging policy of the library's experiments
 EXAMINE_ALL = {"examination": (1.0,) * 10}
 ONE_PAGE = {"pages": 1}
 NO_DYNAMICS = {"return_strength": 0.0}
+RECRUITER_WAYS = {"chat": "by chat", "call": "by call", "invitation": "by letter"}
 
 
 @cache
@@ -37,11 +44,25 @@ def ecommerce() -> Scenario:
     return TypeAdapter(Scenario).validate_json(json.dumps(values), strict=True)
 
 
-def scenario(**overrides: Mapping[str, Any]) -> Scenario:
-    """The e-commerce scenario with fields of its sections replaced: `scenario(browse={"pages": 1})`."""
+def scenario(**overrides: Any) -> Scenario:
+    """The e-commerce scenario with sections, or fields of them, replaced.
+
+    `scenario(browse={"pages": 1}, season=Season())`.
+    """
     shipped = ecommerce()
-    changed = {section: replace(getattr(shipped, section), **fields) for section, fields in overrides.items()}
+    changed = {
+        section: replace(getattr(shipped, section), **given)
+        if isinstance(given, Mapping) and section != "metrics"
+        else given
+        for section, given in overrides.items()
+    }
     return replace(shipped, **changed)
+
+
+def examination(scenario: Scenario) -> tuple[float, ...]:
+    """The curve of a scenario whose slots are looked at by their position alone."""
+    assert isinstance(scenario.attention, PositionBased)
+    return scenario.attention.examination
 
 
 def with_action(name: str, **fields: Any) -> dict[str, Any]:
@@ -50,11 +71,49 @@ def with_action(name: str, **fields: Any) -> dict[str, Any]:
     return {"actions": {**actions, name: replace(actions[name], **fields)}}
 
 
+def recruiting(
+    *, attention: Any = None, browse: Mapping[str, Any] | None = None, click: float = 0.2, **recruiters: Any
+) -> Scenario:
+    """A small market of openings: people apply, recruiters answer in their own way, some come to an interview.
+
+    recruiters: fields of `RecruiterSpec` that are changed.
+    """
+    soon, later = Delay(0.5, 1, 1), Delay(0.0, 1, 4)
+    asked = Action("apply", 0.5, {"match": 0.5, "skill": 0.5}, delay=soon, decided_by="recruiters")
+    actions = {
+        "click": Action("shown", click, {"match": 0.8, "appeal": 0.6}),
+        "apply": Action("click", 0.4, {"match": 0.7}),
+        "answer": asked,
+        **{name: Action("answer", way=way) for name, way in RECRUITER_WAYS.items()},
+        "interview": Action("answer", 0.4, {"skill": 0.8}, delay=later),
+    }
+    spec = RecruiterSpec(**{"ways": {"by chat": 2.0, "by call": 1.0, "by letter": 1.0}, **recruiters})
+    return Scenario(
+        name="recruiting",
+        catalogue=CatalogueSpec(items=200),
+        people=PeopleSpec(segments=4, habit_days=1.0),
+        browse=BrowseSpec(**{"candidates": 50, "pages": 1, **(browse or {})}),
+        attention=attention or PositionBased((0.9,) * 5),
+        funnel=FunnelSpec(actions, Stay(median_seconds=30, log_sd=0.7)),
+        satisfaction=SatisfactionSpec(drivers={"match": 1.0}),
+        metrics={"ctr": MetricSpec("click", "impressions", "clicks per impression")},
+        market=MarketSpec(recruiters=spec),
+    )
+
+
 def small_world(
-    users: int | Ints = 300, seed: int = 1, market: int = 0, n_markets: int = 1, **overrides: Mapping[str, Any]
+    users: int | Ints = 300,
+    seed: int = 1,
+    market: int = 0,
+    n_markets: int = 1,
+    *,
+    shares: MarketSpec | None = None,
+    **overrides: Any,
 ) -> World:
-    """A market of some users (a number, or their ids) and, unless overridden, 400 items."""
+    """A market of some users (a number, or their ids) and, unless overridden, 400 items; `shares` is its `market`."""
     overrides["catalogue"] = {"items": 400 * n_markets, **overrides.get("catalogue", {})}
+    if shares is not None:
+        overrides["market"] = shares
     ids = np.arange(users) if isinstance(users, int) else users
     return build(scenario(**overrides), seed, ids, market, n_markets)
 
@@ -112,10 +171,11 @@ def run_logged(
 def serve_once(world: World, arm: Arm = WARMUP, *, luck: int = 2, day: int = 0, rows: Ints | None = None) -> Served:
     """One visit of everybody (or of `rows`) at the noon of a day, in one wave."""
     wave = np.arange(len(world.people)) if rows is None else rows
-    desk = VisitDesk(world, [(arm.ranker, arm.temperature)], np.zeros(len(world.people), dtype=np.int64), luck)
+    desk = VisitDesk(world, [(arm.ranker, arm.temperature)], luck)
     noon = np.full(len(wave), day * DAY + DAY // 2)
     satisfaction = np.full(len(wave), world.scenario.satisfaction.start)
-    return desk.serve(wave, noon, np.zeros(len(wave), dtype=np.int64), satisfaction)
+    nobody = np.zeros(len(wave), dtype=np.int64)
+    return desk.serve(wave, noon, nobody, satisfaction, nobody)
 
 
 class Waves:

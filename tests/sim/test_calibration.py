@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sim.scenario import Scenario
 from sim.served import Served
-from sim.world import Scenario, World, build, calibrate
+from sim.world import World, build, calibrate
 from tests.asserts import assert_same_columns
 from tests.worlds import EXAMINE_ALL, scenario, serve_once, small_world, with_action
 
-SAMPLE = 3000  # people in the calibration sample, see sim.world.calibrate
+SAMPLE = 12_000  # people in the calibration sample, see sim.world.calibrate
 N, DAYS = 12_000, 12
 
 
@@ -30,8 +32,10 @@ def visits(world: World) -> list[Served]:
 def per_visit(world: World, served: Served, name: str) -> np.ndarray:
     """Expected counts of an action (or impressions) in each visit."""
     met = served.shown
-    click = world.scenario.attention.click_probability(world.funnel.attraction(met).astype(np.float64))
-    of = {
+    click = world.scenario.attention.click_probability(
+        world.funnel.attraction(met).astype(np.float64), np.zeros(served.item.shape)
+    )
+    of: dict[str, Callable[[], np.ndarray]] = {
         "shown": lambda: np.ones_like(click),
         "click": lambda: click,
         "stay": lambda: click * world.funnel.stay(met),
@@ -64,6 +68,7 @@ def ratio_and_error(world: World, visits: list[Served], numerator: str, denomina
 @pytest.mark.parametrize("action", ["click", "collect", "cart", "buy"])
 def test_stated_rate_is_reached_by_people_outside_the_sample(world: World, visits: list[Served], action: str) -> None:
     spec = world.scenario.funnel.actions[action]
+    assert spec.rate is not None
     found, error = ratio_and_error(world, visits, action, spec.parent)
     print(f"{action}: {found:.4f}, stated {spec.rate}, standard error {error:.4f}")
     assert abs(found - spec.rate) < 5 * error
@@ -73,7 +78,7 @@ def test_stated_rate_is_reached_by_people_outside_the_sample(world: World, visit
 def test_median_stay_is_reached(world: World, visits: list[Served]) -> None:
     """Stays are log-normal around a driven median; the mean of its log is what was solved for."""
     found, error = ratio_and_error(world, visits, "stay", "click")
-    assert abs(found - np.log(world.scenario.funnel.stay.median_seconds)) < 5 * error
+    assert abs(found - np.log(world.scenario.funnel.stay.median)) < 5 * error
 
 
 def test_mean_enjoyment_is_where_satisfaction_starts(world: World, visits: list[Served]) -> None:
@@ -99,7 +104,8 @@ def test_a_lower_rate_needs_a_lower_intercept_and_moves_no_other_above_it() -> N
     low = replace(spec, funnel=replace(spec.funnel, **with_action("buy", rate=0.01)))
     one, other = (intercepts(s) for s in (spec, low))
     assert other["buy"] < one["buy"]
-    assert {n: v for n, v in one.items() if n != "buy"} == {n: v for n, v in other.items() if n != "buy"}
+    below = ("buy", "return_goods")  # a return is solved for over the orders
+    assert {n: v for n, v in one.items() if n not in below} == {n: v for n, v in other.items() if n not in below}
 
 
 def test_seeing_everything_needs_less_attraction() -> None:
@@ -109,7 +115,9 @@ def test_seeing_everything_needs_less_attraction() -> None:
 
 def test_rate_beyond_attention_is_refused_with_the_limit() -> None:
     spec = scenario(catalogue={"items": 400}, funnel=with_action("click", rate=0.9))
-    with pytest.raises(ValueError, match=r"click: the rate 0.9 cannot be reached.*below 0\.\d+; lower the rate"):
+    with pytest.raises(
+        ValueError, match=r"click: the rate 0.9 cannot be reached.*must lie between .* and 0\.\d+; change the rate"
+    ):
         build(spec, 1, np.arange(3))
 
 

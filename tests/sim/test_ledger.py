@@ -7,10 +7,11 @@ import pytest
 
 from sim.clock import DAY
 from sim.engine import opening
-from sim.ledger import EVENTUAL, Expectations, Totals, ledger_columns
+from sim.ledger import EVENTUAL, Expectations, Totals
+from sim.scenario import ledger_columns
 from sim.served import Orders
 from sim.world import World
-from tests.worlds import Run, Waves, ecommerce, run, serve_once, small_world, with_action
+from tests.worlds import Run, Waves, ecommerce, examination, run, serve_once, small_world, with_action
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,24 @@ def lived(world: World) -> tuple[Run, Waves]:
 
 
 def order(user: int, clicked: int, value: int) -> Orders:
-    return Orders(*(np.array([v]) for v in (user, 0, 0, 0, clicked, clicked + 1, value)))
+    """A purchase of one unit that lands a second after its click."""
+    none = np.zeros(1, dtype=np.int64)
+    one, who, when = none + 1, none + user, none + clicked
+    return Orders(who, none, none, none, none, none, when, when + 1, none + value, one, one)
 
 
-def test_columns_are_visits_impressions_actions_stay_and_value() -> None:
-    expected = ("visits", "impressions", "click", "collect", "cart", "buy", "stay_ms", "value_cents")
-    assert ledger_columns(ecommerce().funnel) == expected
+def test_columns_are_visits_days_actions_stay_and_money() -> None:
+    days = ("active_days", "returned_1", "returned_7")
+    actions = ("click", "collect", "cart", "buy", "return_goods")
+    assert ledger_columns(ecommerce()) == (
+        "visits",
+        "impressions",
+        *days,
+        *actions,
+        "stay_ms",
+        "value_cents",
+        "net_cents",
+    )
 
 
 def test_totals_are_a_recount_of_the_waves(lived: tuple[Run, Waves]) -> None:
@@ -56,12 +69,18 @@ def test_totals_are_a_recount_of_the_waves(lived: tuple[Run, Waves]) -> None:
 def test_landed_orders_are_counted_with_their_value(lived: tuple[Run, Waves]) -> None:
     found, heard = lived
     buys, value = np.zeros(300), np.zeros(300)
+    returns, refunded = np.zeros(300), np.zeros(300)
     for landing in heard.landings:
-        np.add.at(buys, landing.user, 1)
-        np.add.at(value, landing.user, landing.value)
+        for action, count, cents in ((0, buys, value), (1, returns, refunded)):
+            mine = landing.take(landing.action == action)
+            np.add.at(count, mine.user, 1)
+            np.add.at(cents, mine.user, mine.value)
     assert buys.sum() > 100
+    assert returns.sum() > 5
     assert np.array_equal(found.column("buy"), buys)
+    assert np.array_equal(found.column("return_goods"), returns)
     assert np.array_equal(found.column("value_cents"), value)
+    assert np.array_equal(found.column("net_cents"), value - refunded)
 
 
 def test_totals_are_whole_numbers(lived: tuple[Run, Waves]) -> None:
@@ -102,7 +121,7 @@ def test_expected_clicks_are_examination_times_attraction(world: World) -> None:
     wave = serve_once(world)
     expected = Expectations(world, DAY)
     expected.served(wave)
-    looked = np.array(world.scenario.attention.examination)
+    looked = np.array(examination(world.scenario))
     by_hand = np.zeros(300)
     for page, visit in enumerate(wave.visit_of):
         chance = world.funnel.attraction(wave.shown)[page].astype(np.float64)
@@ -119,8 +138,9 @@ def test_expected_orders_count_as_far_as_they_land_before_the_horizon(world: Wor
         expected.served(wave)
         within, eventual = (expected.totals[:, expected.columns.index(n)] for n in ("buy", EVENTUAL + "buy"))
         share = within.sum() / eventual.sum()
+        landed, counted = buy.delay.landed_probability(np.array([horizon - DAY // 2, world.scenario.funnel.window]))
         # Pages are up to two minutes apart; the share falls by less than 0.2 % in that time.
-        assert share == pytest.approx(float(buy.delay.landed_probability(horizon - DAY // 2)), rel=2e-3)
+        assert share == pytest.approx(float(landed / counted), rel=2e-3)
 
 
 def test_visit_after_the_horizon_is_expected_to_bring_no_order(world: World) -> None:
@@ -136,11 +156,14 @@ def test_expected_value_is_expected_orders_times_price_and_units(world: World) -
     expected = Expectations(world, DAY)
     expected.served(wave)
     met = wave.shown
-    looked = np.array(world.scenario.attention.examination)
+    looked = np.array(examination(world.scenario))
     happens = looked * world.funnel.attraction(met) * world.funnel.probability_after_click("buy", met)
     worth = (happens * world.catalogue.price[wave.item] * (0.8 + 2 * 0.14 + 3 * 0.06)).sum()
+    buy = world.scenario.funnel.actions["buy"]
+    assert buy.delay is not None
+    counted = float(buy.delay.landed_probability(world.scenario.funnel.window))
     found = expected.totals[:, expected.columns.index(EVENTUAL + "value_cents")].sum()
-    assert found == pytest.approx(worth, rel=1e-6)
+    assert found == pytest.approx(worth * counted, rel=1e-6)
 
 
 def test_recorders_start_from_zero(world: World) -> None:

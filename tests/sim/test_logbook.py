@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,10 +19,10 @@ from tests.worlds import WARMUP, Run, Waves, run, run_logged, small_world, with_
 
 COLUMNS = (
     "request market arm day time user visit page slot item pool price score propensity "
-    "click stay collect cart buy buy_time value"
+    "click stay collect cart buy buy_time return_goods return_goods_time value refund"
 ).split()
 DAYS = 3
-BUSY = {"people": {"habit_days": 1.0}, "funnel": with_action("buy", rate=0.3)}
+BUSY: dict[str, Any] = {"people": {"habit_days": 1.0}, "funnel": with_action("buy", rate=0.3)}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_columns_are_exactly_those_of_the_design(folder: Path, log: Log) -> None
 def test_log_holds_nothing_hidden_and_the_truth_nothing_observed(folder: Path, log: Log) -> None:
     observed, hidden = (set(pq.read_schema(folder / name).names) for name in (LOG_FILE, HIDDEN_FILE))
     assert observed & hidden == {"request", "page", "slot"}
-    assert hidden - observed == {"true_click", "true_buy", "examined"}
+    assert hidden - observed == {"true_click", "true_buy", "true_return_goods", "examined"}
     assert not any("true" in name or "examin" in name or "satisf" in name for name in observed)
 
 
@@ -125,17 +126,21 @@ def test_arms_are_named(log: Log) -> None:
 def test_late_orders_land_on_the_rows_that_were_clicked(log: Log, heard: Waves) -> None:
     rank = log.page * 10 + log.slot
     row_of = {key: row for row, key in enumerate(zip(log.request.tolist(), rank.tolist(), strict=True))}
-    bought = np.zeros(len(log), dtype=bool)
+    columns = (("buy", "value"), ("return_goods", "refund"))
+    happened = np.zeros((2, len(log)), dtype=bool)
     for orders in heard.landings:
         for n in range(len(orders)):
             row = row_of[int(orders.request[n]), int(orders.rank[n])]
-            bought[row] = True
-            assert log["buy_time"][row] == orders.due[n]
-            assert log["value"][row] == orders.value[n]
+            name, money = columns[orders.action[n]]
+            happened[orders.action[n], row] = True
+            assert log[f"{name}_time"][row] == orders.due[n]
+            assert log[money][row] == orders.value[n]
             assert log.user[row] == orders.user[n]
             assert log.time[row] == orders.clicked[n]
-    assert bought.sum() > 50
-    assert np.array_equal(log["buy"] == 1, bought)
+    assert happened[0].sum() > 50
+    assert happened[1].sum() > 2
+    assert np.array_equal(log["buy"] == 1, happened[0])
+    assert np.array_equal(log["return_goods"] == 1, happened[1])
 
 
 def test_horizon_travels_with_the_file(log: Log) -> None:

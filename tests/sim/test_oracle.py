@@ -32,7 +32,7 @@ def expected_goal(world: World, ranker: Ranker, goal: str) -> Floats:
         "enjoyment": 1 / (1 + np.exp(-funnel.enjoyment(met).astype(np.float64))),
     }[goal]
     clicks = funnel.attraction(met).astype(np.float64)
-    return (world.scenario.attention.examination_probability() * clicks * value).sum(axis=1)
+    return (world.scenario.attention.examination_probability(clicks, clicks) * clicks * value).sum(axis=1)
 
 
 @pytest.mark.parametrize("goal", ORACLE_GOALS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ def users(n: int = 3) -> Users:
 
 
 def items(n: int = 5) -> Items:
-    return Items(np.zeros(n, dtype=np.int64), np.full(n, 100), np.zeros(n), np.zeros((n, 2)))
+    return Items(
+        np.zeros(n, dtype=np.int64), np.full(n, 100), np.zeros(n), np.zeros((n, 2)), np.zeros(n, dtype=np.int64)
+    )
 
 
 def log(n: int = 4) -> Log:
-    columns = {name: np.arange(n) for name in LOG_COLUMNS}
+    columns: dict[str, Any] = {name: np.arange(n) for name in LOG_COLUMNS}
     columns |= {name: np.arange(n, dtype=np.float32) for name in ("score", "propensity")}
     return Log(
         **columns, outcomes={"click": np.array([0, 1] * (n // 2))}, users=users(), items=items(), arms=("a",), horizon=9

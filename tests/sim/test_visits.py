@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,14 @@ from policies.baselines import Production, RandomRanking
 from sim.clock import DAY
 from sim.engine import Arm
 from sim.records import Requests, Scores
-from sim.served import Served
-from sim.visits import SOONEST_RETURN, VisitDesk
+from sim.season import Season
+from sim.served import Orders, Served
+from sim.visits import SOONEST_RETURN, Novelty, VisitDesk
 from sim.world import World
 from tests.asserts import assert_distinct_in_rows, assert_mean, assert_proportion
 from tests.worlds import EXAMINE_ALL, WARMUP, run, serve_once, small_world, with_action
 
-BUSY = {"funnel": with_action("buy", rate=0.3)}
+BUSY: dict[str, Any] = {"funnel": with_action("buy", rate=0.3)}
 RANDOM = Arm("random", RandomRanking())
 
 
@@ -30,7 +33,7 @@ def served(world: World) -> Served:
 
 
 def desk(world: World, arm: Arm = WARMUP) -> VisitDesk:
-    return VisitDesk(world, [(arm.ranker, arm.temperature)], np.zeros(len(world.people), dtype=np.int64), 2)
+    return VisitDesk(world, [(arm.ranker, arm.temperature)], 2)
 
 
 def fate(served: Served) -> dict[tuple[int, int], tuple[int, ...]]:
@@ -72,8 +75,9 @@ def test_pages_of_a_visit_are_numbered_from_zero_and_a_page_time_apart(world: Wo
 
 
 def test_request_id_names_user_and_visit_and_nothing_else(world: World) -> None:
-    one = desk(world).serve(np.arange(5), np.full(5, 100), np.full(5, 3), np.full(5, 0.5))
-    other = desk(world, RANDOM).serve(np.arange(5), np.full(5, 9 * DAY), np.full(5, 3), np.full(5, 0.1))
+    none = np.zeros(5, dtype=np.int64)
+    one = desk(world).serve(np.arange(5), np.full(5, 100), np.full(5, 3), np.full(5, 0.5), none)
+    other = desk(world, RANDOM).serve(np.arange(5), np.full(5, 9 * DAY), np.full(5, 3), np.full(5, 0.1), none)
     assert np.array_equal(one.requests.request, other.requests.request)
     assert one.requests.request.tolist() == [user * 2**20 + 3 for user in range(5)]
 
@@ -110,7 +114,9 @@ def test_propensity_of_the_first_slot_is_how_often_the_item_is_there() -> None:
     """One person, twenty thousand lucks: shares on top against the propensities written."""
     world = small_world(1, browse={"pools_per_segment": 1})
     n = 20_000
-    wave = desk(world).serve(np.zeros(n, dtype=np.int64), np.full(n, 100), np.arange(n), np.full(n, 0.5))
+    wave = desk(world).serve(
+        np.zeros(n, dtype=np.int64), np.full(n, 100), np.arange(n), np.full(n, 0.5), np.zeros(n, dtype=np.int64)
+    )
     first = np.flatnonzero(wave.page == 0)
     item, propensity = wave.item[first, 0], wave.propensity[first, 0]
     common = np.argsort(-np.bincount(item))[:5]
@@ -130,7 +136,9 @@ def test_only_examined_items_are_clicked(served: Served) -> None:
 def test_clicks_come_at_their_probabilities(world: World, served: Served) -> None:
     clicked = np.zeros(served.item.shape)
     clicked[served.click_page, served.click_slot] = 1
-    chance = world.scenario.attention.click_probability(world.funnel.attraction(served.shown).astype(np.float64))
+    chance = world.scenario.attention.click_probability(
+        world.funnel.attraction(served.shown).astype(np.float64), np.zeros(served.item.shape)
+    )
     assert_mean((clicked - chance).ravel(), 0)
     for slot in range(served.item.shape[1]):
         assert_mean(clicked[:, slot] - chance[:, slot], 0)
@@ -172,11 +180,16 @@ def shown_to(served: Served) -> dict[tuple[int, int], tuple[int, int]]:
     return dict(zip(keys, zip(where.ravel().tolist(), slot.ravel().tolist(), strict=True), strict=True))
 
 
+def purchases(served: Served) -> Orders:
+    """The orders of a wave that are no returns."""
+    return served.orders.take(served.orders.action == 0)
+
+
 # Ordered -------------------------------------------------------------------------------------------------------
 
 
 def test_every_bought_click_is_one_order_due_after_its_click(world: World, served: Served) -> None:
-    orders, bought = served.orders, served.actions["buy"]
+    orders, bought = purchases(served), served.actions["buy"]
     assert len(orders) == bought.sum() > 100
     assert np.array_equal(orders.user, served.click_user[bought])
     assert np.array_equal(orders.clicked, served.page_time[served.click_page][bought])
@@ -189,9 +202,10 @@ def test_every_bought_click_is_one_order_due_after_its_click(world: World, serve
 def test_order_value_is_price_times_units_in_their_shares() -> None:
     world = small_world(10_000, funnel=with_action("buy", rate=0.5))
     wave = serve_once(world)
-    price = world.catalogue.price[wave.met.item[wave.actions["buy"]]]
-    units, rest = np.divmod(wave.orders.value, price)
+    orders = purchases(wave)
+    units, rest = np.divmod(orders.value, world.catalogue.price[orders.item])
     assert (rest == 0).all()
+    assert np.array_equal(units, orders.units)
     for count, share in ((1, 0.8), (2, 0.14), (3, 0.06)):
         assert_proportion(units == count, share)
 
@@ -210,15 +224,15 @@ def test_satisfaction_moves_towards_the_joy_of_the_visit(world: World, served: S
 
 def test_satisfied_people_come_back_sooner(world: World) -> None:
     wave, when, visit = np.arange(2000), np.full(2000, 100), np.zeros(2000, dtype=np.int64)
-    sad, glad = (desk(world).serve(wave, when, visit, np.full(2000, s)).next_visit for s in (0.1, 0.9))
+    sad, glad = (desk(world).serve(wave, when, visit, np.full(2000, s), visit).next_visit for s in (0.1, 0.9))
     assert (glad <= sad).all()
     assert (glad < sad).mean() > 0.99
 
 
 def test_loyal_people_react_more() -> None:
     wave, when, visit = np.arange(2000), np.full(2000, 100), np.zeros(2000, dtype=np.int64)
-    world = small_world(2000)
-    sad, glad = (desk(world).serve(wave, when, visit, np.full(2000, s)).next_visit - 100 for s in (0.1, 0.9))
+    world = small_world(2000, season=Season())
+    sad, glad = (desk(world).serve(wave, when, visit, np.full(2000, s), visit).next_visit - 100 for s in (0.1, 0.9))
     gain = np.log(sad / glad)
     loyal = world.people.loyalty > 1
     assert gain[loyal].min() > gain[~loyal].max()
@@ -227,18 +241,18 @@ def test_loyal_people_react_more() -> None:
 def test_without_return_strength_satisfaction_changes_nothing() -> None:
     world = small_world(200, satisfaction={"return_strength": 0.0})
     wave, when, visit = np.arange(200), np.full(200, 100), np.zeros(200, dtype=np.int64)
-    sad, glad = (desk(world).serve(wave, when, visit, np.full(200, s)).next_visit for s in (0.1, 0.9))
+    sad, glad = (desk(world).serve(wave, when, visit, np.full(200, s), visit).next_visit for s in (0.1, 0.9))
     assert np.array_equal(sad, glad)
 
 
 def test_nobody_returns_before_the_visit_is_over() -> None:
-    world = small_world(500, people={"habit_days": 0.001})
+    world = small_world(500, people={"habit_days": 0.001}, season=Season())
     wave = serve_once(world)
     assert (wave.next_visit - wave.requests.time).min() == SOONEST_RETURN
 
 
 def test_gaps_are_log_normal_around_the_persons_habit() -> None:
-    world = small_world(20_000, satisfaction={"return_strength": 0.0})
+    world = small_world(20_000, satisfaction={"return_strength": 0.0}, season=Season())
     wave = serve_once(world)
     gap = (wave.next_visit - wave.requests.time) / DAY
     late = np.log(gap / world.people.habit)
@@ -299,10 +313,10 @@ def test_scores_that_cannot_be_ranked_are_refused(world: World, scores: Scores, 
 def test_every_user_is_scored_by_their_own_arm(world: World) -> None:
     arm_of = np.arange(len(world.people)) % 2
     both = [Arm("production", Production()), Arm("random", RandomRanking())]
-    halves = VisitDesk(world, [(arm.ranker, 0.0) for arm in both], arm_of, 2)
+    halves = VisitDesk(world, [(arm.ranker, 0.0) for arm in both], 2)
     n = len(world.people)
     time = np.full(n, DAY // 2)
-    mixed = halves.serve(np.arange(n), time, np.zeros(n, dtype=np.int64), np.full(n, 0.5))
+    mixed = halves.serve(np.arange(n), time, np.zeros(n, dtype=np.int64), np.full(n, 0.5), arm_of)
     for index, arm in enumerate(both):
         alone = serve_once(world, arm)
         mine = arm_of[mixed.user[mixed.visit_of]] == index
@@ -313,6 +327,36 @@ def test_every_user_is_scored_by_their_own_arm(world: World) -> None:
 def test_visit_numbers_give_new_luck() -> None:
     world = small_world(1)
     n = 200
-    wave = desk(world).serve(np.zeros(n, dtype=np.int64), np.full(n, 100), np.arange(n), np.full(n, 0.5))
+    wave = desk(world).serve(
+        np.zeros(n, dtype=np.int64), np.full(n, 100), np.arange(n), np.full(n, 0.5), np.zeros(n, dtype=np.int64)
+    )
     assert len(np.unique(wave.next_visit)) > n / 2
     assert run(world, 1).state.day == 1
+
+
+# Novelty -----------------------------------------------------------------------------------------------------------
+
+
+def test_novelty_halves_and_belongs_to_new_arms_from_its_beginning() -> None:
+    """Before it begins there is none: the whole lift was once given to what came earlier."""
+    novelty = Novelty(lift=0.8, half_life_days=2, since=5 * DAY, arms=(1,))
+    time = np.array([0, 5 * DAY - 1, 5 * DAY, 7 * DAY, 9 * DAY, 5 * DAY])
+    found = novelty.at(time, np.array([1, 1, 1, 1, 1, 0]))
+    np.testing.assert_allclose(found, [0, 0, 0.8, 0.4, 0.2, 0], rtol=1e-6)
+
+
+def test_novelty_moves_the_clicks_of_new_arms_alone_and_their_chances_with_them(world: World) -> None:
+    n = len(world.people)
+    arm, when = np.arange(n) % 2, np.full(n, DAY // 2)
+    nobody, calm = np.zeros(n, dtype=np.int64), np.full(n, 0.5)
+    arms = [(Production(), 0.0)] * 2
+    plain, keen = (
+        VisitDesk(world, arms, 2, novelty=novelty).serve(np.arange(n), when, nobody, calm, arm)
+        for novelty in (None, Novelty(1.5, 5, 0, (1,)))
+    )
+    clicks = [np.bincount(wave.click_visit, minlength=n) for wave in (plain, keen)]
+    assert np.array_equal(clicks[0][arm == 0], clicks[1][arm == 0])
+    assert clicks[1][arm == 1].sum() > 2 * clicks[0][arm == 1].sum()
+    clicked = np.zeros(keen.item.shape)
+    clicked[keen.click_page, keen.click_slot] = 1
+    assert_mean((clicked - keen.click_probability).sum(axis=1), 0)

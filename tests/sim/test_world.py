@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import norm
 
 from sim import draws
+from sim.habits import pages_wanted
 from sim.records import Items, Users
-from sim.world import World, build, pages_wanted
+from sim.world import World, build
 from tests.asserts import assert_distinct_in_rows, assert_proportion, assert_same_columns
 from tests.worlds import scenario, small_world
 
@@ -72,7 +73,7 @@ def test_one_user_more_changes_nobody(world: World) -> None:
 
 def test_public_tables_hold_no_hidden_column(world: World) -> None:
     assert set(Users.__slots__) == {"user", "segment", "price_band"}
-    assert set(Items.__slots__) == {"category", "price", "rating", "popularity"}
+    assert set(Items.__slots__) == {"category", "price", "rating", "popularity", "length"}
     for hidden in (world.catalogue.quality, world.catalogue.appeal):
         for public in (world.items.rating, *world.items.popularity.T):
             assert abs(np.corrcoef(hidden, public)[0, 1]) < 0.99
@@ -123,7 +124,9 @@ def test_too_few_candidates_for_the_pages_are_refused() -> None:
 
 def test_market_of_too_few_items_is_refused() -> None:
     spec = scenario(catalogue={"items": 199})
-    with pytest.raises(ValueError, match=r"at least browse.candidates = 100 items, market 1 of 2 has 99; raise"):
+    with pytest.raises(
+        ValueError, match=r"at least browse.candidates = 100 items on day 0, market 1 of 2 has 99; raise"
+    ):
         build(spec, 1, np.arange(4), market=1, n_markets=2)
 
 
