@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,9 +14,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import TypeAdapter
 
-from sim.records import Column, Floats, Log, Requests, Scores
+from sim.records import Bools, Column, Floats, Log, Requests, Scores, is_action
 
-GOALS = ("ctr", "cvr", "ctcvr", "collect", "cart", "stay")
+# Goals with names of their own; any other action of a log is a goal by its name: P(action | click).
+GOALS = ("ctr", "cvr", "ctcvr", "stay")
+# Keys that the first specs did not have, at the values that leave everything as it was. They are kept out
+# of seeds, so that a spec that does not name them goes on to learn the same model.
+AS_EVER: Mapping[str, Any] = {
+    "slot_bias": True,
+    "conversion": "buy",
+    "levels": [["click"], ["collect", "cart"], ["buy"]],
+}
 
 
 class AbstractPolicy(ABC):
@@ -58,8 +67,16 @@ class AbstractPolicy(ABC):
         """Become what `learned` describes, and return self."""
 
     def goals(self, requests: Requests) -> dict[str, Floats]:
-        """Predicted goals by name (`GOALS`), each of shape (R, C); empty for a pure ranker."""
+        """Predicted goals by name, each of shape (R, C); empty for a pure ranker.
+
+        Names are `ctr` = P(click | shown), `cvr` = P(conversion | click), `ctcvr` = ctr x cvr, `stay` = seconds
+        given a click, and any other action of the log by its own name = P(action | click).
+        """
         return {}
+
+    def outcomes(self) -> frozenset[str]:
+        """Outcomes that a log must have for `fit`, known before there is a log; none for what learns nothing."""
+        return frozenset()
 
     def needs(self) -> dict[str, AbstractPolicy]:
         """Models that this policy fuses, learning nothing besides; equal ones are fitted once for all policies."""
@@ -80,7 +97,7 @@ class AbstractPolicy(ABC):
 
     def seed(self) -> int:
         """The seed of a fit: a hash of `fit_spec`, so that equal fits learn the same model."""
-        text = json.dumps(self.fit_spec(), sort_keys=True)
+        text = json.dumps(_without(AS_EVER, self.fit_spec()), sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def save(self, folder: Path) -> None:
@@ -126,6 +143,13 @@ def plain(values: Any) -> Any:
     return int(values) if isinstance(values, float) and values.is_integer() else values
 
 
+def _without(values: Mapping[str, Any], tree: Any) -> Any:
+    """Nested plain values without the keys that have these values."""
+    if isinstance(tree, Mapping):
+        return {k: _without(values, v) for k, v in tree.items() if k not in values or v != values[k]}
+    return tree
+
+
 def check_log(log: Log, positives: Mapping[str, int]) -> None:
     """Refuse a log that cannot teach.
 
@@ -133,21 +157,49 @@ def check_log(log: Log, positives: Mapping[str, int]) -> None:
         positives: least number of rows in which each outcome must have happened.
 
     Raises:
-        ValueError: no impressions, a purchase without a click, or too few positives of an outcome.
+        ValueError: no impressions, an action without a click, an outcome that the log does not have, or
+            too few positives of one.
     """
     if not len(log):
         raise ValueError("the log holds no impressions; give the warm-up more days or users")
-    for name in ("collect", "cart", "buy"):
+    check_has(log, ["click", *positives])
+    for name in log.actions:
         orphans = int((log[name] > log["click"]).sum())
         if orphans:
             raise ValueError(f"{name} must not happen without a click, but does in {orphans} rows of the log")
     for name, least in positives.items():
-        found = int((log[name] > 0).sum())
-        if found < least:
-            raise ValueError(
-                f"at least {least} impressions with {name} are needed to learn from, the log has {found}; "
-                f"give the warm-up more days or users"
-            )
+        check_enough(name, log[name] > 0, least)
+
+
+def check_enough(what: str, happened: Bools, least: int) -> None:
+    """Refuse a log in which something, named for the reader, happened in too few impressions; shape (n,)."""
+    found = int(happened.sum())
+    if found < least:
+        raise ValueError(
+            f"at least {least} impressions with {what} are needed to learn from, the log has {found}; "
+            f"give the warm-up more days or users"
+        )
+
+
+def check_has(log: Log, names: Collection[str]) -> None:
+    """Refuse a log that lacks any of these outcomes; the message names the nearest that it has."""
+    for name in names:
+        if name not in log.outcomes:
+            there = ", ".join(log.outcomes)
+            raise ValueError(f"the log has no {name!r}; {nearest(name, log.outcomes)}name one of its outcomes: {there}")
+
+
+def check_actions(key: str, names: Collection[str]) -> None:
+    """Refuse, before there is a log, names under a key of a spec that can be no action of any."""
+    for name in names:
+        if not (isinstance(name, str) and name.isidentifier() and is_action(name)):
+            raise ValueError(f"{key} must name actions such as click or buy, got {name!r}; drop it")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A hint for a mistyped name, ready to stand before a cure in a sentence; empty if none is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}? Or " if near else ""
 
 
 def prefixed(prefix: str, arrays: Mapping[str, Column]) -> dict[str, Column]:

@@ -69,6 +69,9 @@ class Popular(AbstractPolicy):
 
     name: ClassVar[str] = "popular"
 
+    def outcomes(self) -> frozenset[str]:
+        return frozenset({"click"})
+
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         check_log(log, {"click": 1})
         self.ratio_ = clicks_over_expected(log, log.item, len(log.items)).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.base import AbstractPolicy, check_actions, check_log, part, prefixed
 from policies.features import Features
 from policies.fusion import PowerProduct, as_scores, prices
 from policies.goal import LEAST_POSITIVES
@@ -22,23 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass
 class ESMM(AbstractPolicy):
-    """Two towers on shared embeddings; loss (eq. 3) = l(click, pCTR) + l(click and buy, pCTR * pCVR).
+    """Two towers on shared embeddings; loss (eq. 3) = l(click, pCTR) + l(click and conversion, pCTR * pCVR).
 
-    There is no loss on pCVR itself, and both terms run over all impressions. The log must hold no buy
-    without a click. Each goal is stopped by its own validation loss: ctr by l(click), cvr by l(buy).
+    There is no loss on pCVR itself, and both terms run over all impressions. The log must hold no conversion
+    without a click. Each goal is stopped by its own validation loss: ctr by l(click), cvr by l(conversion).
 
     fusion: how ctr, cvr, ctcvr and price become a score.
+    conversion: the action that pCVR is of, P(conversion | click), such as buy, long_view or apply.
     """
 
     name: ClassVar[str] = "esmm"
 
     fusion: PowerProduct = field(default_factory=lambda: PowerProduct({"ctr": 1, "cvr": 1, "price": 1}))
     training: Training = field(default_factory=Training)
+    conversion: str = "buy"
 
     def __post_init__(self) -> None:
         beyond = sorted(set(self.fusion.exponents) - {"ctr", "cvr", "ctcvr", "price"})
         if beyond:
             raise ValueError(f"fusion.exponents: esmm predicts ctr, cvr and ctcvr, not {', '.join(beyond)}; drop them")
+        if self.conversion == "click":
+            raise ValueError("conversion must be an action after the click, got 'click'; try 'buy'")
+        check_actions("conversion", [self.conversion])
+
+    def outcomes(self) -> frozenset[str]:
+        return frozenset({"click", self.conversion})
 
     def fit_spec(self) -> dict[str, Any]:
         return {key: value for key, value in self.spec().items() if key != "fusion"}
@@ -46,30 +54,30 @@ class ESMM(AbstractPolicy):
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         from policies import nets
 
-        check_log(log, {"click": LEAST_POSITIVES, "buy": LEAST_POSITIVES})
+        check_log(log, {"click": LEAST_POSITIVES, self.conversion: LEAST_POSITIVES})
         self.features_ = Features().fit(log)
         rows = self.features_.training_rows(log)
         learn, check = nets.time_split(log.time, self.training.validation_share)
         towers = nets.build_nets(self.features_, rows, ("ctr", "cvr"), self.training, self.seed())
-        clicks, buys = float(log["click"].sum()), float(log["buy"].sum())
+        clicks, conversions = float(log["click"].sum()), float(log[self.conversion].sum())
         towers["ctr"].start_at((clicks + 0.5) / (len(log) + 1))
-        towers["cvr"].start_at((buys + 0.5) / (clicks + 1))
-        batch, click, buy = nets.tensors(rows), nets.labels(log["click"]), nets.labels(log["buy"])
+        towers["cvr"].start_at((conversions + 0.5) / (clicks + 1))
+        batch, click, converted = nets.tensors(rows), nets.labels(log["click"]), nets.labels(log[self.conversion])
 
         def losses(picked: Ints) -> tuple[Tensor, Tensor]:
             here = batch[picked]
             ctr, cvr = towers["ctr"](here), towers["cvr"](here)
-            return nets.log_loss(ctr, click[picked]), product_loss(ctr, cvr, buy[picked]).mean()
+            return nets.log_loss(ctr, click[picked]), product_loss(ctr, cvr, converted[picked]).mean()
 
         def loss(examples: Ints) -> Tensor:
             picked = learn[examples]
-            on_click, on_buy = losses(picked)
+            on_click, on_both = losses(picked)
             here = batch[picked]
-            return on_click + on_buy + nets.decay(towers["ctr"].embeddings, here, self.training.embedding_decay)
+            return on_click + on_both + nets.decay(towers["ctr"].embeddings, here, self.training.embedding_decay)
 
         def validate() -> dict[str, float]:
-            on_click, on_buy = losses(check)
-            return {"ctr": float(on_click), "cvr": float(on_buy)}
+            on_click, on_both = losses(check)
+            return {"ctr": float(on_click), "cvr": float(on_both)}
 
         trained = nets.train(towers, loss, len(learn), validate, self.training, self.seed())
         self.ctr_, self.cvr_, self.notes_ = trained.towers["ctr"], trained.towers["cvr"], trained.notes

@@ -24,6 +24,7 @@ PRIOR_CLICKS = 3.0  # a rate is believed once a user or item has collected about
 # COEC: clicks over expected clicks, in logs, like the rates; prices are standardised logs.
 USER_DENSE = ("user_coec", "user_log_impressions", "user_price_band", "user_mean_price_clicked")
 ITEM_DENSE = ("item_price", "item_rating", "item_coec", "item_reactions_per_click")
+ITEM_LENGTH = "item_length"  # one more column of the item, where items have lengths
 PAIR_DENSE = ("pair_popularity_in_segment", "pair_category_coec", "pair_price_gap")
 
 
@@ -59,7 +60,8 @@ class History:
         mean_price = np.bincount(user_row, click * price, minlength=n_users) / (clicks + PRIOR_CLICKS)
         seen = np.log1p(np.bincount(user_row, minlength=n_users))
         user = np.stack([np.log(clicks_over_expected(log, user_row, n_users)), seen - seen.mean(), mean_price], axis=1)
-        reacted = np.minimum(1, log["collect"] + log["cart"] + log["buy"])
+        after_click = [log[action] > 0 for action in log.actions if action != "click"]
+        reacted = np.any([np.zeros(len(log), dtype=np.bool_), *after_click], axis=0)
         rate = (reacted.sum() + 1) / (click.sum() + 1)
         item_clicks = np.bincount(log.item, click, minlength=n_items)
         reactions = np.bincount(log.item, reacted, minlength=n_items)
@@ -124,14 +126,25 @@ class Features:
 
     def fit(self, log: Log) -> Self:
         """Learn vocabularies and history from a log."""
-        log_price = np.log(log.items.price)
+        log_price = np.log(np.maximum(log.items.price, 1))  # cents; what costs nothing is as good as a cent
         self.user_ids_ = log.users.user
         self.log_price_ = ((log_price - log_price.mean()) / max(log_price.std(), 1e-6)).astype(np.float32)
+        self.length_ = standardised_lengths(log.items.length)
         self.rating_ = log.items.rating.astype(np.float32)
         self.category_ = log.items.category
         self.popularity_ = log.items.popularity.astype(np.float32)
         self.history_ = self._history(log)
         return self
+
+    @property
+    def item_names(self) -> tuple[str, ...]:
+        """Columns of `item_dense`: `ITEM_DENSE`, and the length where items have one."""
+        return ITEM_DENSE + (ITEM_LENGTH,) * self.length_.shape[1]
+
+    @property
+    def names(self) -> list[str]:
+        """Columns of `Rows.dense`."""
+        return [*USER_DENSE, *self.item_names, *PAIR_DENSE]
 
     @property
     def n_users(self) -> int:
@@ -146,9 +159,9 @@ class Features:
         return np.where(self.user_ids_[place] == user, place + 1, 0)
 
     def item_dense(self, history: History | None = None) -> F32:
-        """Shape (n_items, 4), columns as `ITEM_DENSE`."""
+        """Shape (n_items, 4 or 5), columns as `item_names`."""
         known = (history or self.history_).item
-        return np.concatenate([self.log_price_[:, None], self.rating_[:, None], known], axis=1)
+        return np.concatenate([self.log_price_[:, None], self.rating_[:, None], known, self.length_], axis=1)
 
     def training_rows(self, log: Log) -> Rows:
         """One row per impression; history from the half of the log that the row is not in."""
@@ -157,7 +170,7 @@ class Features:
         place = np.minimum(np.searchsorted(log.users.user, log.user), len(log.users) - 1)
         segment, band = log.users.segment[place], log.users.price_band[place]
         user_dense, item_dense, pair_dense = (
-            np.zeros((len(log), len(names)), np.float32) for names in (USER_DENSE, ITEM_DENSE, PAIR_DENSE)
+            np.zeros((len(log), len(names)), np.float32) for names in (USER_DENSE, self.item_names, PAIR_DENSE)
         )
         for own, other in ((early, ~early), (~early, early)):
             history = self._history(log.take(other))
@@ -196,4 +209,14 @@ class Features:
         return self
 
 
-_TABLES = ("user_ids", "log_price", "rating", "category", "popularity")
+_TABLES = ("user_ids", "log_price", "length", "rating", "category", "popularity")
+
+
+def standardised_lengths(length: Ints) -> F32:
+    """Standardised logs of the lengths, 0 for an item without one; shape (n, 1), or (n, 0) if no item has any."""
+    known = length > 0
+    if not known.any():
+        return np.zeros((len(length), 0), dtype=np.float32)
+    logs = np.log(np.maximum(length, 1))
+    spread = max(logs[known].std(), 1e-6)
+    return np.where(known, (logs - logs[known].mean()) / spread, 0)[:, None].astype(np.float32)

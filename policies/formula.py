@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from policies.base import GOALS, nearest
 from sim.records import Floats
 
 FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
@@ -19,6 +19,7 @@ FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 HUGE = 1e100  # values are held within it after every step: a product of two still is a float
 TINY = 1e-12  # a goal of exactly 0 must not make log or a negative power infinite
+RESERVED = (*GOALS, "price")  # never parameters: a formula would silently mean something else
 LONGEST = 500  # characters; a formula longer than this is a mistake
 _BINARY: Mapping[type[ast.operator], Callable[[Floats, Floats], Floats]] = {
     ast.Add: np.add,
@@ -41,14 +42,16 @@ class Formula:
 
     Args:
         text: such as "ctr**alpha * cvr**beta * price**c".
-        goals: names that the models provide, `price` among them.
-        params: values of all other names.
+        params: values of names; every other name is a goal. Whether there is such a goal is for the log to say.
+
+    Attributes:
+        goals: the goals that it names, sorted, `price` among them.
 
     Raises:
-        FormulaError: the text does not parse, uses something else, or names an unknown.
+        FormulaError: the text does not parse, uses something else, or its parameters do not fit it.
     """
 
-    def __init__(self, text: str, goals: Collection[str], params: Mapping[str, float]) -> None:
+    def __init__(self, text: str, params: Mapping[str, float]) -> None:
         self.text, self.params = text, dict(params)
         if len(text) > LONGEST:
             raise FormulaError(f"must be at most {LONGEST} characters, got {len(text)}; split it or drop terms")
@@ -62,33 +65,27 @@ class Formula:
                 f'must be arithmetic over goals, got {text!r} (column {column}); try "ctr**alpha * price"'
             ) from None
         names = {node.id for node in ast.walk(self._tree) if isinstance(node, ast.Name)} - set(FUNCTIONS)
-        self.goals = sorted(names & set(goals))
+        self.goals = sorted(names - set(self.params))
         _check(self._tree)
-        self._check_names(names, goals)
+        self._check_names(names)
 
     def __call__(self, values: Mapping[str, Floats]) -> Floats:
         """The value for goals given by name, each of shape (R, C)."""
         with np.errstate(over="ignore"):
             return _value(self._tree, {**self.params, **values})
 
-    def _check_names(self, names: set[str], goals: Collection[str]) -> None:
+    def _check_names(self, names: set[str]) -> None:
         for name, number in self.params.items():
             if not np.isfinite(number):
                 raise FormulaError(f"params.{name} must be a finite number, got {number}")
-        both = sorted(set(self.params) & set(goals))
+        both = sorted(set(self.params) & set(RESERVED))
         if both:
             raise FormulaError(f"a parameter must not have the name of a goal, got {', '.join(both)}; rename it")
-        for name in sorted(names - set(goals) - set(self.params)):
-            known = [*sorted(goals), *sorted(self.params), *FUNCTIONS]
-            near = difflib.get_close_matches(name, known, n=1)
-            cure = f"did you mean {near[0]!r}? Or" if near else "its names are"
-            raise FormulaError(
-                f"unknown name {name!r}; {cure} goals {', '.join(sorted(goals))}; anything else needs a value in params"
-            )
         for name in sorted(set(self.params) - names):
-            raise FormulaError(f"params must be used in the formula, {name!r} is not; remove it or use it")
+            hint = nearest(name, self.goals)  # the formula may have meant this parameter and mistyped it
+            raise FormulaError(f"params must be used in the formula, {name!r} is not; {hint}remove it or use it")
         if not self.goals:
-            raise FormulaError(f"must use at least one goal, got {self.text!r}; goals are {', '.join(sorted(goals))}")
+            raise FormulaError(f"must use at least one goal, got {self.text!r}; such as {', '.join(RESERVED)}")
 
 
 def _check(node: ast.AST) -> None:

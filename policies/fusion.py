@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, part, prefixed
-from policies.formula import TINY, Formula
-from policies.goal import GoalModel
+from policies.base import AbstractPolicy, nearest, part, prefixed
+from policies.formula import FUNCTIONS, RESERVED, TINY, Formula
+from policies.goal import GoalModel, goals_of
 from policies.training import Training
 from sim.records import Column, Floats, Log, Requests, Scores
-
-FORMULA_GOALS = ("ctr", "cvr", "ctcvr", "collect", "cart", "stay", "price")
 
 
 @dataclass(frozen=True, slots=True)
 class PowerProduct:
     """prod_g goal_g ^ a_g; with all exponents 1, expected revenue. As used in e-commerce fusion.
 
-    exponents: by goal; `price` is the item's price in currency units.
+    exponents: by goal, as the model names them; `price` is the item's price in currency units.
     """
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
@@ -30,10 +28,8 @@ class PowerProduct:
     type: Literal["power_product"] = "power_product"
 
     def __post_init__(self) -> None:
-        unknown = [goal for goal in self.exponents if goal not in FORMULA_GOALS]
-        if unknown or not self.exponents:
-            raise ValueError(f"exponents must name goals out of {', '.join(FORMULA_GOALS)}, got {list(self.exponents)}")
-
+        if not self.exponents or not all(goal.isidentifier() for goal in self.exponents):
+            raise ValueError(f"exponents must name goals such as ctr, cvr or price, got {list(self.exponents)}")
         wrong = {goal: a for goal, a in self.exponents.items() if not np.isfinite(a)}
         if wrong:
             raise ValueError(f"exponents must be finite numbers, got {wrong}")
@@ -51,9 +47,9 @@ class PowerProduct:
 class FormulaPolicy(AbstractPolicy):
     """Goal models, each a tower of its own, and a formula over what they predict.
 
-    formula: over ctr, cvr, ctcvr (= ctr x cvr), collect, cart (probabilities given a click), stay (seconds)
-        and price (currency units); every other name is a parameter.
-    params: their values.
+    formula: over ctr = P(click | shown), cvr = P(buy | click), ctcvr = ctr x cvr, stay (seconds given a click),
+        price (currency units) and any other action of the log by its name: like is P(like | click).
+    params: values of the names in the formula that are no goals.
     """
 
     name: ClassVar[str] = "formula"
@@ -63,18 +59,23 @@ class FormulaPolicy(AbstractPolicy):
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
-        self._formula = Formula(self.formula, FORMULA_GOALS, self.params)
+        self._formula = Formula(self.formula, self.params)
+        self.needs()  # refuses goals that no log can have
 
     def needs(self) -> dict[str, AbstractPolicy]:
         goals = set(self._formula.goals) - {"price"}
         if "ctcvr" in goals:
             goals = goals - {"ctcvr"} | {"ctr", "cvr"}
-        return {goal: GoalModel(goal, self.training) for goal in sorted(goals)}  # type: ignore[arg-type]
+        return {goal: GoalModel(goal, self.training) for goal in sorted(goals)}
+
+    def outcomes(self) -> frozenset[str]:
+        return frozenset().union(*(model.outcomes() for model in self.needs().values()))
 
     def fit_spec(self) -> dict[str, Any]:
         return {"type": self.name, "goals": {goal: model.fit_spec() for goal, model in self.needs().items()}}
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        self._check_goals(goals_of(log))
         fitted = fitted or {}
         return self.assemble(
             {goal: fitted[goal] if goal in fitted else model.fit(log) for goal, model in self.needs().items()}
@@ -106,11 +107,17 @@ class FormulaPolicy(AbstractPolicy):
         return arrays
 
     def restore(self, learned: Mapping[str, Column]) -> Self:
-        self.models_ = {
-            goal: GoalModel(goal, self.training).restore(part(goal, learned))  # type: ignore[arg-type]
-            for goal in self.needs()
-        }
+        self.models_ = {goal: GoalModel(goal, self.training).restore(part(goal, learned)) for goal in self.needs()}
         return self
+
+    def _check_goals(self, there: Sequence[str]) -> None:
+        for name in self._formula.goals:
+            if name not in (*RESERVED, *there):  # a model that lacks a goal of ours says what for
+                hint = nearest(name, [*there, "price", *self.params, *FUNCTIONS])
+                raise ValueError(
+                    f"unknown name {name!r} in the formula; {hint}name a goal of the log ({', '.join(there)}, price) "
+                    f"or give {name} a value in params"
+                )
 
 
 def prices(requests: Requests) -> Floats:

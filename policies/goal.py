@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, check_log, part, prefixed
+from policies.base import GOALS, AbstractPolicy, check_actions, check_log, nearest, part, prefixed
 from policies.features import Features, Inputs
 from policies.towers import Tower, sigmoid
 from policies.training import Training
@@ -19,38 +19,59 @@ if TYPE_CHECKING:
 
     from policies.nets import TowerNet
 
-# goal: (rows it is learned on, the outcome to predict)
-_SPACES: Mapping[str, tuple[str, str]] = {
-    "ctr": ("shown", "click"),
-    "cvr": ("click", "buy"),
-    "collect": ("click", "collect"),
-    "cart": ("click", "cart"),
-    "stay": ("click", "stay"),
-}
 LEAST_POSITIVES = 20  # fewer cannot be told from chance
+_OUTCOMES: Mapping[str, str] = {"ctr": "click", "cvr": "buy"}  # any other goal is its outcome's name
+
+
+def outcomes_of(goal: str) -> frozenset[str]:
+    """Log outcomes that a goal is learned from."""
+    if goal == "ctcvr":
+        return frozenset({"click", "buy"})
+    return frozenset({"click", _OUTCOMES.get(goal, goal)})
+
+
+def goals_of(log: Log) -> Sequence[str]:
+    """Names of all goals that can be learned from a log."""
+    named = [goal for goal in GOALS if outcomes_of(goal) <= set(log.outcomes)]
+    return [*named, *(action for action in log.actions if action != "click")]
 
 
 @dataclass
 class GoalModel(AbstractPolicy):
-    """Predicts one goal: ctr on impressions; cvr, collect, cart (probabilities) and stay (seconds) on clicks.
+    """Predicts one goal: ctr on impressions; stay (seconds) and all others (probabilities) on clicks.
 
     Used alone, it ranks by its goal. Learned on clicks only, what follows a click carries the usual
     sample-selection bias when it is asked about items that nobody clicked.
+
+    goal: ctr = P(click | shown), cvr = P(buy | click), stay = seconds given a click, or the name of any other
+        action of the log, such as cart, like or apply: P(action | click).
     """
 
     name: ClassVar[str] = "goal"
 
-    goal: Literal["ctr", "cvr", "collect", "cart", "stay"]
+    goal: str
     training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if self.goal == "click":
+            raise ValueError("goal must not be click, which is certain given a click, got 'click'; name it ctr")
+        if self.goal == "ctcvr":
+            raise ValueError("goal must be one model's, got 'ctcvr' = ctr x cvr; write it in a formula")
+        if self.goal not in GOALS:
+            check_actions("goal", [self.goal])
+
+    def outcomes(self) -> frozenset[str]:
+        return outcomes_of(self.goal)
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         from policies import nets
 
-        space, outcome = _SPACES[self.goal]
+        outcome = _OUTCOMES.get(self.goal, self.goal)
+        self._check_goal(log)
         check_log(log, {outcome: LEAST_POSITIVES})
         self.features_ = Features().fit(log)
         rows = self.features_.training_rows(log)
-        chosen = np.arange(len(log)) if space == "shown" else np.flatnonzero(log["click"])
+        chosen = np.arange(len(log)) if self.goal == "ctr" else np.flatnonzero(log["click"])
         rows, target, time = rows.take(chosen), self._target(log[outcome][chosen]), log.time[chosen]
         learn, check = nets.time_split(time, self.training.validation_share)
         net = nets.build_nets(self.features_, rows, (self.goal,), self.training, self.seed())
@@ -100,6 +121,17 @@ class GoalModel(AbstractPolicy):
         self.tower_ = Tower.restore(part("tower", learned))
         self.spread_, self.notes_ = float(learned["spread"]), learned["notes"].tolist()
         return self
+
+    def _check_goal(self, log: Log) -> None:
+        known = [goal for goal in goals_of(log) if goal != "ctcvr"]
+        if self.goal in known:
+            return
+        missing = ", ".join(sorted(self.outcomes() - set(log.outcomes)))
+        hint = "" if self.goal in GOALS else nearest(self.goal, known)  # a goal well written is no typo
+        raise ValueError(
+            f"goal {self.goal!r} cannot be learned, the log has no {missing}; "
+            f"{hint}name one of its goals: {', '.join(known)}"
+        )
 
     def _target(self, outcome: Ints) -> Floats:
         if self.goal == "stay":

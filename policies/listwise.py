@@ -12,9 +12,19 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from policies.base import AbstractPolicy, check_log, part, prefixed
-from policies.features import ITEM_DENSE, PAIR_DENSE, USER_DENSE, Features, Inputs
+from policies.features import Features, Inputs
 from policies.goal import LEAST_POSITIVES
-from policies.levels import LEVELS, levels, request_starts
+from policies.levels import (
+    SHOP,
+    Levels,
+    check_graded,
+    check_levels,
+    levels,
+    outcomes_of_levels,
+    request_starts,
+    said,
+    usual_gains,
+)
 from sim.records import Column, Log, Requests, Scores
 
 if TYPE_CHECKING:
@@ -27,36 +37,43 @@ MODEL_FILE = "model.txt"
 class LambdaMART(AbstractPolicy):
     """Boosted trees on |delta NDCG|-weighted pairs; `label_gain` is the business knob.
 
-    label_gain: gain of shown only, click, cart or collect, buy.
+    label_gain: gain of level 0, of items only shown, and of each of `levels`; never falling.
     trees, leaves, learning_rate: of the ensemble.
     truncation: pairs are formed with items in the top so many; slots of a page + 3.
+    levels: actions of each level, rising; an item is of the highest level of which any action happened.
     """
 
     name: ClassVar[str] = "lambdamart"
 
-    label_gain: tuple[float, float, float, float] = (0, 1, 3, 7)
+    label_gain: tuple[float, ...] = (0, 1, 3, 7)  # 2^level - 1
     trees: Annotated[int, Ge(1)] = 50
     leaves: Annotated[int, Ge(2), Le(131_072)] = 15
     learning_rate: Annotated[float, Gt(0), Le(10)] = 0.1
     truncation: Annotated[int, Ge(1)] = 13
+    levels: Levels = SHOP
 
     def __post_init__(self) -> None:
+        check_levels(self.levels, self.label_gain, "label_gain")
         if (
             not np.isfinite(self.label_gain).all()
             or list(self.label_gain) != sorted(self.label_gain)
             or self.label_gain[0] < 0
         ):
             raise ValueError(
-                f"label_gain must not fall over {', '.join(LEVELS)} nor be negative, got {list(self.label_gain)}; "
-                f"try [0, 1, 3, 7]"
+                f"label_gain must not fall over {said(self.levels)} nor be negative, got {list(self.label_gain)}; "
+                f"try {usual_gains(self.levels)}"
             )
+
+    def outcomes(self) -> frozenset[str]:
+        return outcomes_of_levels(self.levels) | {"click"}
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         import lightgbm
 
         check_log(log, {"click": LEAST_POSITIVES})
+        check_graded(log, self.levels)
         self.features_ = Features().fit(log)
-        level, starts = levels(log), request_starts(log)
+        level, starts = levels(log, self.levels), request_starts(log)
         # A request without a positive has no pairs: leaving it out changes no gradient and halves the cost.
         useful = np.add.reduceat(level, starts[:-1]) > 0
         rows = np.flatnonzero(np.repeat(useful, np.diff(starts)))
@@ -64,7 +81,7 @@ class LambdaMART(AbstractPolicy):
             self.features_.training_rows(log).take(rows).dense(),
             level[rows],
             group=np.diff(starts)[useful],
-            feature_name=[*USER_DENSE, *ITEM_DENSE, *PAIR_DENSE],
+            feature_name=self.features_.names,
             free_raw_data=True,
         )
         settings = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from policies.features import ITEM_DENSE, PAIR_DENSE, USER_DENSE, Features, Rows
+from policies.features import PAIR_DENSE, USER_DENSE, Features, Rows
 from policies.towers import Tower
 from policies.training import Training
 from sim.records import Floats, Ints
@@ -66,20 +66,23 @@ class TowerNet(nn.Module):
         super().__init__()
         width = training.embedding
         self.features, self.embeddings = features, embeddings
-        self.first = nn.Linear(4 * width + len(USER_DENSE) + len(ITEM_DENSE) + len(PAIR_DENSE), training.hidden)
+        self.first = nn.Linear(4 * width + len(features.names), training.hidden)
         self.second = nn.Linear(training.hidden, training.hidden2)
         self.last = nn.Linear(training.hidden2, 1)
         # Where an item stood explains part of its clicks; learned here, left out when serving (slot 0).
-        self.slot_bias = nn.Embedding(n_slots, 1)
-        nn.init.zeros_(self.slot_bias.weight)
+        self.slot_bias = nn.Embedding(n_slots, 1) if training.slot_bias else None
+        if self.slot_bias is not None:
+            nn.init.zeros_(self.slot_bias.weight)
 
     def forward(self, batch: Batch) -> Tensor:
         user, segment, item, category = self.embeddings(batch)
         x = torch.cat([user, segment, batch.user_dense, item, category, batch.item_dense, batch.pair_dense], dim=1)
         hidden = torch.relu(self.second(torch.relu(self.first(x))))
         affinity = ((user + segment) * (item + category)).sum(1)
-        bias = self.slot_bias(batch.slot)[:, 0] - self.slot_bias.weight[0, 0]
-        return self.last(hidden)[:, 0] + affinity + bias
+        logits = self.last(hidden)[:, 0] + affinity
+        if self.slot_bias is None:
+            return logits
+        return logits + (self.slot_bias(batch.slot)[:, 0] - self.slot_bias.weight[0, 0])
 
     def start_at(self, rate: float) -> None:
         """Begin at the base rate, so that the first epoch is not spent on finding it."""
@@ -91,7 +94,7 @@ class TowerNet(nn.Module):
         with torch.no_grad():
             e, width, n_user = self.embeddings, self.embeddings.users.weight.shape[1], len(USER_DENSE)
             first = self.first.weight.T  # rows: user, segment, user dense, item, category, item dense, pair
-            ends = np.cumsum([2 * width + n_user, 2 * width + len(ITEM_DENSE), len(PAIR_DENSE)])
+            ends = np.cumsum([2 * width + n_user, 2 * width + len(self.features.item_names), len(PAIR_DENSE)])
             category = e.categories.weight[e.category]  # type: ignore[index]
             dense = torch.from_numpy(self.features.item_dense())
             item = torch.cat([e.items.weight, category, dense], dim=1)

@@ -12,7 +12,17 @@ from annotated_types import Ge
 from policies.base import AbstractPolicy, check_log
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES
-from policies.levels import LEVELS, levels, request_starts
+from policies.levels import (
+    SHOP,
+    Levels,
+    check_graded,
+    check_levels,
+    levels,
+    outcomes_of_levels,
+    request_starts,
+    said,
+    usual_gains,
+)
 from policies.scorer import Scorer
 from policies.training import Training
 from sim.records import Column, Floats, Ints, Log, Requests, Scores
@@ -25,21 +35,29 @@ if TYPE_CHECKING:
 class BPR(AbstractPolicy):
     """Maximises ln sigma(s_i - s_j) over pairs of one request where the user went further with i than with j.
 
-    Levels: buy > cart or collect > click > shown only. Items that were not shown are no negatives.
+    Items that were not shown are no negatives.
 
-    gains: of the four levels, rising; a pair weighs the difference of its gains.
+    gains: of level 0, of items only shown, and of each of `levels`, rising; a pair weighs the difference.
     pairs_per_positive: lower items drawn for each positive, afresh from the whole request.
+    levels: actions of each level, rising; an item is of the highest level of which any action happened.
     """
 
     name: ClassVar[str] = "bpr"
 
-    gains: tuple[float, float, float, float] = (0, 1, 3, 7)  # 2^level - 1
+    gains: tuple[float, ...] = (0, 1, 3, 7)  # 2^level - 1
     pairs_per_positive: Annotated[int, Ge(1)] = 8
     training: Training = field(default_factory=Training)
+    levels: Levels = SHOP
 
     def __post_init__(self) -> None:
+        check_levels(self.levels, self.gains, "gains")
         if not np.isfinite(self.gains).all() or list(self.gains) != sorted(set(self.gains)):
-            raise ValueError(f"gains must rise over {', '.join(LEVELS)}, got {list(self.gains)}; try [0, 1, 3, 7]")
+            raise ValueError(
+                f"gains must rise over {said(self.levels)}, got {list(self.gains)}; try {usual_gains(self.levels)}"
+            )
+
+    def outcomes(self) -> frozenset[str]:
+        return outcomes_of_levels(self.levels) | {"click"}
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         from torch.nn.functional import logsigmoid
@@ -47,6 +65,7 @@ class BPR(AbstractPolicy):
         from policies import nets
 
         check_log(log, {"click": LEAST_POSITIVES})
+        check_graded(log, self.levels)
         features = Features().fit(log)
         better, worse, gain = self.pairs(log)
         rows = features.training_rows(log)
@@ -71,7 +90,7 @@ class BPR(AbstractPolicy):
 
     def pairs(self, log: Log) -> tuple[Ints, Ints, Floats]:
         """Rows (better, worse) within requests and the gain between them, each of shape (n_pairs,)."""
-        level, starts = levels(log), request_starts(log)
+        level, starts = levels(log, self.levels), request_starts(log)
         request = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         better = np.repeat(np.flatnonzero(level > 0), self.pairs_per_positive)
         first, size = starts[request[better]], np.diff(starts)[request[better]]

@@ -17,6 +17,8 @@ class Training:
     batch: rows per step. learning_rate: of Adam. embedding_decay: L2 on the embeddings in a batch.
     embedding, hidden, hidden2: widths.
     validation_share: the last part of the log, by time, that decides when to stop.
+    slot_bias: learn beside the rest how much the slot adds to a logit, and leave it out when serving; false
+        takes what was shown on top for what is liked, as a naive model does.
     """
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
@@ -30,3 +32,4 @@ class Training:
     hidden: Annotated[int, Ge(1)] = 32
     hidden2: Annotated[int, Ge(1)] = 16
     validation_share: Annotated[float, Gt(0), Lt(1)] = 0.1
+    slot_bias: bool = True

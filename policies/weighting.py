@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, check_log
+from policies.base import AbstractPolicy, check_actions, check_enough, check_has, check_log
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES
 from policies.scorer import Scorer
@@ -18,17 +18,15 @@ from sim.records import Column, Floats, Ints, Log, Requests, Scores
 if TYPE_CHECKING:
     from torch import Tensor
 
-BEHAVIOURS = ("click", "collect", "cart", "buy")
-
 
 @dataclass
 class SampleWeight(AbstractPolicy):
-    """L = -sum w_i [y_i log p_i + (1 - y_i) log(1 - p_i)], y = any positive behaviour, w by the strongest.
+    """L = -sum w_i [y_i log p_i + (1 - y_i) log(1 - p_i)], y = any action with a weight, w by the strongest.
 
     The learned odds are the true odds times the weight, so the score orders but is no probability:
     with one weight w, p' = w p / (1 - p + w p).
 
-    weights: by behaviour (click, collect, cart, buy); a behaviour without one does not raise its row.
+    weights: by action of the log, such as click or buy; an action without one does not raise its row.
     """
 
     name: ClassVar[str] = "sample_weight"
@@ -37,18 +35,21 @@ class SampleWeight(AbstractPolicy):
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.weights if name not in BEHAVIOURS]
-        if unknown or not self.weights:
-            raise ValueError(f"weights must name behaviours out of {', '.join(BEHAVIOURS)}, got {list(self.weights)}")
+        check_actions("weights", self.weights)
+        if not self.weights:
+            raise ValueError("weights must name at least one action, got none; try {click: 1, buy: 10}")
         wrong = {name: w for name, w in self.weights.items() if not 0 < w < np.inf}
         if wrong:
-            raise ValueError(f"weights must be > 0, got {wrong}; leave a behaviour out to ignore it")
+            raise ValueError(f"weights must be > 0, got {wrong}; leave an action out to ignore it")
+
+    def outcomes(self) -> frozenset[str]:
+        return frozenset({"click", *self.weights})
 
     def row_weights(self, log: Log) -> Floats:
-        """1 for a row without a positive, else the weight of its strongest behaviour; shape (n,)."""
+        """1 for a row without a positive, else the weight of its strongest action; shape (n,)."""
         weight = np.ones(len(log))
-        for behaviour, w in sorted(self.weights.items(), key=lambda pair: pair[1]):
-            weight[log[behaviour] > 0] = w
+        for action, w in sorted(self.weights.items(), key=lambda pair: pair[1]):
+            weight[log[action] > 0] = w
         return weight
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
@@ -57,9 +58,11 @@ class SampleWeight(AbstractPolicy):
         from policies import nets
 
         check_log(log, {"click": LEAST_POSITIVES})
+        check_has(log, self.weights)
+        happened = np.any([log[name] > 0 for name in self.weights], axis=0)
+        check_enough(" or ".join(self.weights), happened, LEAST_POSITIVES)
         features = Features().fit(log)
-        rows = features.training_rows(log)
-        positive = np.any([log[name] > 0 for name in self.weights], axis=0).astype(np.float64)
+        rows, positive = features.training_rows(log), happened.astype(np.float64)
         learn, check = nets.time_split(log.time, self.training.validation_share)
         net = nets.build_nets(features, rows, ("score",), self.training, self.seed())
         tower, batch = net["score"], nets.tensors(rows)

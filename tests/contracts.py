@@ -20,10 +20,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from policies.base import GOALS, AbstractPolicy
 from sim.records import LOG_COLUMNS, Log, Requests, Scores, Users
-from tests.logs import STRANGER, with_outcome
+from tests.logs import STRANGER, unteachable, with_only
 
 TOLERANCE = 1e-5  # of scores, where a sum may be taken in another order
 
@@ -110,9 +111,9 @@ def items_that_the_log_has_never_shown_are_served(case: Case) -> None:
 
 
 def goals_are_named_and_on_their_own_scale(case: Case) -> None:
-    """Probabilities lie in [0, 1], stay is in seconds and >= 0; names come from GOALS."""
+    """Probabilities lie in [0, 1], stay is in seconds and >= 0; names come from GOALS or are actions of the log."""
     for goal, value in case.policy.goals(case.requests).items():
-        assert goal in GOALS
+        assert goal in (*GOALS, *case.log.actions)
         assert value.shape == case.requests.candidates.shape, goal
         assert np.isfinite(value).all(), goal
         assert (value >= 0).all(), goal
@@ -205,6 +206,17 @@ def logs_that_cannot_teach_are_refused_with_a_reason_or_served(case: Case) -> No
             assert_scores(served, case.requests, name)
 
 
+def the_outcomes_that_it_needs_are_known_before_a_fit_and_suffice(case: Case) -> None:
+    """A log with these outcomes alone teaches it; a log without one of them is refused by the name of that one."""
+    needed = again(case.policy).outcomes()
+    assert needed == case.policy.outcomes()
+    assert needed <= set(case.log.outcomes), "give check_policy a log that has what the policy needs"
+    again(case.policy).fit(with_only(case.log, needed | {"click"}))
+    for name in needed:
+        with pytest.raises(ValueError, match=name):
+            again(case.policy).fit(with_only(case.log, set(case.log.outcomes) - {name}))
+
+
 CHECKS: tuple[Callable[[Case], None], ...] = (
     scores_are_finite_float32_of_the_candidates,
     scoring_twice_gives_the_same_bits,
@@ -223,33 +235,20 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     fitting_and_serving_leave_global_luck_alone,
     fitting_and_serving_change_neither_log_nor_requests,
     it_can_see_nothing_but_records,
+    the_outcomes_that_it_needs_are_known_before_a_fit_and_suffice,
     logs_that_cannot_teach_are_refused_with_a_reason_or_served,
 )
 
 
-def unteachable(log: Log) -> dict[str, Log]:
-    """Logs in which something is missing or impossible, made from a good one."""
-    none = np.zeros(len(log))
-    skipped = int(np.flatnonzero(log["click"] == 0)[0])
-    orphan = log["buy"].copy()
-    orphan[skipped] = 1
-    return {
-        "empty": log.take(np.zeros(0, dtype=np.int64)),
-        "no clicks": with_outcome(log, **dict.fromkeys(("click", "collect", "cart", "buy", "stay"), none)),
-        "no buys": with_outcome(log, buy=none),
-        "a buy without a click": with_outcome(log, buy=orphan),
-    }
-
-
 def is_refused(policy: AbstractPolicy, log: Log) -> bool:
-    """Whether `fit` raises a ValueError whose message says something of impressions, clicks or buys."""
+    """Whether `fit` raises a ValueError whose message says something of impressions or clicks."""
     try:
         policy.fit(log)
     except ValueError as problem:
         reason = str(problem)
     else:
         return False
-    assert any(word in reason for word in ("impressions", "click", "buy")), f"unclear: {reason}"
+    assert any(word in reason for word in ("impressions", "click")), f"unclear: {reason}"
     return True
 
 

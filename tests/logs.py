@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,11 +81,18 @@ def simulated(folder: Path, *, users: int, days: int, items: int = 300, withdraw
     return Shop(world, log.take(~np.isin(log.item, gone)), gone, days)
 
 
-def hand_made(click: ArrayLike, *, items: Items | None = None, **columns: ArrayLike) -> Log:
+SHOP = ("collect", "cart", "buy")
+FEED = ("long_view", "like", "comment", "follow", "share", "hate")
+RECRUITING = ("apply", "answer", "chat", "call", "invitation", "interview")
+
+
+def hand_made(
+    click: ArrayLike, *, items: Items | None = None, after: Sequence[str] = SHOP, **columns: ArrayLike
+) -> Log:
     """A log of n rows from what is given; the rest is plain.
 
     Plain is: ten rows a request, in one page, an hour between requests, one user per request, the item of
-    the row modulo 20, 20 items in 4 categories, nothing after the click.
+    the row modulo 20, 20 items in 4 categories, nothing `after` the click.
     """
     clicks = np.asarray(click, dtype=np.int8)
     n = len(clicks)
@@ -93,7 +100,7 @@ def hand_made(click: ArrayLike, *, items: Items | None = None, **columns: ArrayL
     given = {name: np.asarray(column) for name, column in columns.items()}
     request = given.pop("request", row // 10)
     nothing = np.zeros(n, dtype=np.int8)
-    outcomes = {name: given.pop(name, nothing) for name in ("collect", "cart", "buy")}
+    outcomes = {name: given.pop(name, nothing) for name in after}
     stay = given.pop("stay", clicks.astype(np.int32) * 30_000)
     users = table_of_users(int(np.max(given.get("user", request), initial=0)) + 1)
     items = items or table_of_items(20)
@@ -124,6 +131,30 @@ def hand_made(click: ArrayLike, *, items: Items | None = None, **columns: ArrayL
     )
 
 
+def chance_made(after: Sequence[str], items: Items, n: int = 4000, seed: int = 0) -> Log:
+    """A log of 40 users in which well-rated items are clicked more, and a third of the clicks lead to each action.
+
+    The last five items are never shown.
+    """
+    rng = np.random.default_rng(seed)
+    item = rng.integers(len(items) - 5, size=n)
+    click = rng.random(n) < 0.1 + 0.2 * (items.rating[item] > 0)
+    actions = {name: (click & (rng.random(n) < 0.3)).astype(np.int8) for name in after}
+    stay = (click * np.exp(rng.normal(3, 0.7, size=n)) * 1000).astype(np.int32)
+    return hand_made(click, items=items, after=after, item=item, stay=stay, user=np.arange(n) // 10 % 40, **actions)
+
+
+def random_feed(n: int = 4000, seed: int = 0) -> Log:
+    """`chance_made` with the actions of a feed; its items are videos of 5 to 100 seconds without a price."""
+    items = replace(table_of_items(30), price=np.zeros(30, dtype=np.int64), length=5000 * (1 + np.arange(30) % 20))
+    return chance_made(FEED, items, n, seed)
+
+
+def random_recruiting(n: int = 4000, seed: int = 0) -> Log:
+    """`chance_made` with the actions of recruiting; its items are jobs without a length."""
+    return chance_made(RECRUITING, table_of_items(30), n, seed)
+
+
 def table_of_users(n: int) -> Users:
     return Users(np.arange(n), np.arange(n) % 3, np.arange(n) % 3)
 
@@ -132,7 +163,8 @@ def table_of_items(n: int, n_segments: int = 3) -> Items:
     """Items of four categories and prices of 10 to 29 euros."""
     rng = np.random.default_rng(5)
     row = np.arange(n)
-    return Items(row % 4, 1000 + 100 * (row % 20), rng.normal(size=n), rng.normal(size=(n, n_segments)))
+    rating, popularity = rng.normal(size=n), rng.normal(size=(n, n_segments))
+    return Items(row % 4, 1000 + 100 * (row % 20), rating, popularity, np.zeros(n, dtype=np.int64))
 
 
 def asking(users: Users, candidates: ArrayLike, items: Items) -> Requests:
@@ -152,7 +184,26 @@ def flipped(log: Log, rows: int | Ints | Bools) -> Log:
     """The log with the clicks of some rows turned into skips and the other way round; nothing follows them."""
     click = log["click"].copy()
     click[rows] = 1 - click[rows]
-    rest = {name: log[name].copy() for name in ("collect", "cart", "buy")}
+    rest = {name: log[name].copy() for name in log.actions if name != "click"}
     for column in rest.values():
         column[rows] = 0
     return with_outcome(log, click=click, **rest)
+
+
+def unteachable(log: Log) -> dict[str, Log]:
+    """Logs in which something is missing or impossible, made from a good one."""
+    none = np.zeros(len(log))
+    after = [action for action in log.actions if action != "click"]
+    orphan = log[after[-1]].copy()
+    orphan[np.flatnonzero(log["click"] == 0)[0]] = 1
+    return {
+        "empty": log.take(np.zeros(0, dtype=np.int64)),
+        "no clicks": with_outcome(log, **dict.fromkeys({*log.actions, "stay"} & set(log.outcomes), none)),
+        "nothing after a click": with_outcome(log, **dict.fromkeys(after, none)),
+        "an action without a click": with_outcome(log, **{after[-1]: orphan}),
+    }
+
+
+def with_only(log: Log, names: Collection[str]) -> Log:
+    """The log without the outcomes that are not named."""
+    return replace(log, outcomes={name: column for name, column in log.outcomes.items() if name in names})

@@ -17,7 +17,8 @@ from policies.pairwise import BPR
 from policies.table import POLICIES, policy_class
 from policies.training import Training
 from policies.weighting import SampleWeight
-from tests.logs import hand_made
+from tests.logs import FEED, RECRUITING, SHOP, hand_made
+from tests.policies.examples import example
 
 WRITTEN_IN_PYTHON: tuple[AbstractPolicy, ...] = (
     GoalModel("ctr", Training(learning_rate=1)),
@@ -66,9 +67,9 @@ def test_parts_put_under_prefixes_come_back_apart() -> None:
     assert list(part("ctcvr", together)) == ["w", "b.c"]
 
 
-@pytest.mark.parametrize("outcome", ["collect", "cart", "buy"])
-def test_what_happens_without_a_click_is_refused_with_its_name_and_count(outcome: str) -> None:
-    log = hand_made([1, 0, 0, 0], **{outcome: np.array([1, 1, 1, 0], dtype=np.int8)})
+@pytest.mark.parametrize(("after", "outcome"), [(a, o) for a in (SHOP, FEED, RECRUITING) for o in a])
+def test_what_happens_without_a_click_is_refused_with_its_name_and_count(after: tuple[str, ...], outcome: str) -> None:
+    log = hand_made([1, 0, 0, 0], after=after, **{outcome: np.array([1, 1, 1, 0], dtype=np.int8)})
     with pytest.raises(ValueError, match=f"{outcome} must not happen without a click, but does in 2 rows"):
         check_log(log, {})
 
@@ -76,6 +77,41 @@ def test_what_happens_without_a_click_is_refused_with_its_name_and_count(outcome
 def test_too_few_positives_are_refused_with_what_was_found() -> None:
     with pytest.raises(ValueError, match="at least 3 impressions with click are needed to learn from, the log has 2"):
         check_log(hand_made([1, 0, 1]), {"click": 3})
+
+
+def test_an_outcome_that_the_log_does_not_have_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"no 'commen'; did you mean 'comment'\? Or .*: click, stay, long_view, like,"):
+        check_log(hand_made([1], after=FEED), {"commen": 1})
+
+
+def test_amounts_and_times_may_stand_beside_a_row_without_a_click() -> None:
+    """The time of an order that never came is -1, and nothing in a log but actions follows a click."""
+    log = hand_made([1, 0], after=("buy", "buy_time", "value", "refund", "fit"), buy_time=[5, -1], fit=[9, 9])
+    assert log.actions == ("click", "buy")
+    check_log(log, {"click": 1})
+
+
+SEEDS = {
+    "popular": 3378902470,
+    "goal": 3069603078,
+    "formula": 2641365784,
+    "sample_weight": 896527733,
+    "bpr": 3997944565,
+    "lambdamart": 2065288339,
+    "esmm": 2934945067,
+}
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_keys_that_came_later_left_the_seeds_of_older_specs_alone(name: str) -> None:
+    """Seeds of the examples as version 0.1 gave them, before slot_bias, levels and conversion were keys."""
+    assert example(name).seed() == SEEDS[name]
+
+
+def test_keys_that_came_later_are_part_of_the_seed_once_they_say_something_else() -> None:
+    assert ESMM(conversion="apply").seed() != ESMM().seed() == ESMM(conversion="buy").seed()
+    assert GoalModel("ctr", Training(slot_bias=False)).seed() != GoalModel("ctr").seed()
+    assert BPR(levels=(("click",), ("cart",), ("buy",))).seed() != BPR().seed()
 
 
 def test_just_enough_positives_are_accepted() -> None:

@@ -3,29 +3,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pytest
 
 from policies.base import AbstractPolicy
-from policies.table import POLICIES
+from policies.table import POLICIES, policy_class
 from sim.records import Column, Log, Requests, Scores
-from tests.contracts import CHECKS, Case, check_policy, is_refused, sim_modules_imported, unteachable
-from tests.logs import Shop
+from tests.contracts import CHECKS, Case, check_policy, is_refused, sim_modules_imported
+from tests.logs import Shop, asking, random_feed, random_recruiting, unteachable
 from tests.policies.examples import EXAMPLES, example
 
 # What cannot be learned from which log; policies that learn nothing take any.
+ORPHAN = "an action without a click"
 REFUSED: dict[str, set[str]] = {
     "random": set(),
     "production": set(),
-    "popular": {"empty", "no clicks", "a buy without a click"},
-    "goal": {"empty", "no clicks", "a buy without a click"},
-    "sample_weight": {"empty", "no clicks", "a buy without a click"},
-    "bpr": {"empty", "no clicks", "a buy without a click"},
-    "lambdamart": {"empty", "no clicks", "a buy without a click"},
-    "formula": {"empty", "no clicks", "no buys", "a buy without a click"},
-    "esmm": {"empty", "no clicks", "no buys", "a buy without a click"},
+    "popular": {"empty", "no clicks", ORPHAN},
+    "goal": {"empty", "no clicks", ORPHAN},
+    "sample_weight": {"empty", "no clicks", ORPHAN},
+    "bpr": {"empty", "no clicks", ORPHAN},
+    "lambdamart": {"empty", "no clicks", ORPHAN},
+    "formula": {"empty", "no clicks", "nothing after a click", ORPHAN},
+    "esmm": {"empty", "no clicks", "nothing after a click", ORPHAN},
 }
 
 
@@ -50,6 +51,34 @@ def test_contract(
 def test_exactly_the_logs_that_cannot_teach_it_are_refused(name: str, shop: Shop) -> None:
     refused = {kind for kind, log in unteachable(shop.log).items() if is_refused(example(name), log)}
     assert refused == REFUSED[name]
+
+
+# Policies of the table as a feed and as recruiting would write them.
+ELSEWHERE: dict[str, tuple[Log, str, dict[str, Any]]] = {
+    "feed goal": (random_feed(), "goal", {"goal": "long_view"}),
+    "feed formula": (random_feed(), "formula", {"formula": "ctr * (1 + w * like - hate)", "params": {"w": 3}}),
+    "feed weights": (random_feed(), "sample_weight", {"weights": {"long_view": 1, "like": 3, "share": 10}}),
+    "feed bpr": (random_feed(), "bpr", {"levels": [["long_view"], ["like", "share"]], "gains": [0, 1, 3]}),
+    "feed lambdamart": (
+        random_feed(),
+        "lambdamart",
+        {"levels": [["click"], ["long_view"], ["like"], ["follow", "share"]], "label_gain": [0, 1, 3, 7, 15]},
+    ),
+    "feed esmm": (random_feed(), "esmm", {"conversion": "long_view", "training": {"slot_bias": False}}),
+    "recruiting esmm": (random_recruiting(), "esmm", {"conversion": "apply"}),
+    "recruiting goal": (random_recruiting(), "goal", {"goal": "answer"}),
+}
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_contract_in_other_funnels(case: str, tmp_path: Path) -> None:
+    log, name, spec = ELSEWHERE[case]
+    small = {"epochs": 2, "embedding": 4, "hidden": 8, "hidden2": 4}
+    if name != "lambdamart":
+        spec = {**spec, "training": {**small, **spec.get("training", {})}}
+    candidates = np.random.default_rng(3).permuted(np.tile(np.arange(30), (len(log.users), 1)), axis=1)[:, :12]
+    policy = policy_class(name).from_spec(spec)
+    check_policy(policy, log, asking(log.users, candidates, log.items), tmp_path)
 
 
 def test_no_module_of_policies_imports_more_of_sim_than_records() -> None:

@@ -13,7 +13,7 @@ from policies.esmm import ESMM, product_loss
 from policies.fusion import PowerProduct, prices
 from policies.training import Training
 from sim.records import Requests
-from tests.logs import Shop, hand_made
+from tests.logs import Shop, asking, hand_made, random_recruiting, with_outcome
 from tests.policies.test_fusion import within_requests
 
 LOGITS = [-40.0, -20.0, -7.5, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 7.5, 20.0, 40.0]
@@ -142,6 +142,36 @@ def test_a_buy_without_a_click_is_refused() -> None:
     click = np.tile([1, 0], 200)
     with pytest.raises(ValueError, match="buy must not happen without a click"):
         ESMM().fit(hand_made(click, buy=(1 - click).astype(np.int8)))
+
+
+@pytest.mark.parametrize("conversion", ["click", "stay", "two words"])
+def test_a_conversion_must_be_an_action_after_the_click(conversion: str) -> None:
+    with pytest.raises(ValueError, match=f"conversion must .*, got '{conversion}'"):
+        ESMM(conversion=conversion)
+
+
+def test_a_log_without_the_conversion_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match="the log has no 'buy'; name one of its outcomes: click, stay, apply"):
+        ESMM().fit(random_recruiting())
+    with pytest.raises(ValueError, match="the log has no 'aply'; did you mean 'apply'"):
+        ESMM(conversion="aply").fit(random_recruiting())
+
+
+def test_its_cvr_is_of_the_conversion_it_is_given() -> None:
+    """Applications follow three clicks in ten and interviews one in thirty; the same clicks, another cvr.
+
+    Over about 700 clicks, the rates have standard errors of .017 and .007; within 5.
+    """
+    log = random_recruiting()
+    log = with_outcome(log, interview=log["interview"] * (np.random.default_rng(1).random(len(log)) < 1 / 9))
+    requests = asking(log.users, np.tile(np.arange(30), (len(log.users), 1)), log.items)
+    for conversion in ("apply", "interview"):
+        policy = ESMM(conversion=conversion).fit(log)
+        clicks, p = log["click"].sum(), log[conversion].sum() / log["click"].sum()
+        found = policy.goals(requests)
+        assert sorted(found) == ["ctcvr", "ctr", "cvr"]
+        assert abs(found["cvr"].mean() - p) < 5 * np.sqrt(p * (1 - p) / clicks)
+        assert policy.outcomes() == {"click", conversion}
 
 
 def test_a_log_in_which_every_click_was_bought_is_learned() -> None:

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.features import PRIOR_CLICKS, USER_DENSE, Features, Rows, clicks_over_expected
+from policies.features import ITEM_DENSE, PRIOR_CLICKS, USER_DENSE, Features, Rows, clicks_over_expected
 from sim.records import Log, Users
-from tests.logs import STRANGER, Shop, asking, flipped, hand_made, table_of_items
+from tests.logs import FEED, RECRUITING, SHOP, STRANGER, Shop, asking, flipped, hand_made, random_feed, table_of_items
 
 COEC, IMPRESSIONS, BAND, MEAN_PRICE = range(len(USER_DENSE))
 
@@ -169,9 +169,68 @@ def test_a_log_of_one_instant_gives_rows_without_history() -> None:
 
 def test_equal_prices_do_not_divide_by_zero() -> None:
     items = table_of_items(20)
-    level = type(items)(items.category, np.full(20, 999), items.rating, items.popularity)
+    level = replace(items, price=np.full(20, 999))
     features = Features().fit(hand_made(np.arange(100) % 3 == 0, items=level))
     assert np.abs(features.log_price_).max() < 1e-3
+
+
+@pytest.mark.parametrize(("after", "deep"), [(SHOP, "buy"), (FEED, "hate"), (RECRUITING, "interview")])
+def test_any_action_after_the_click_is_a_reaction(after: tuple[str, ...], deep: str) -> None:
+    item = np.arange(200) % 2
+    reacted = Features().fit(hand_made(np.ones(200), after=after, item=item, **{deep: item})).history_.item[:, 1]
+    assert reacted[1] > 0 > reacted[0]
+
+
+def test_several_reactions_to_one_click_are_one() -> None:
+    yes = np.arange(200) % 2
+    once = hand_made(np.ones(200), after=FEED, like=yes)
+    thrice = hand_made(np.ones(200), after=FEED, like=yes, share=yes, follow=yes)
+    one, other = (Features().fit(log).history_.item for log in (once, thrice))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_log_without_actions_after_the_click_has_equal_reactions_per_click_for_equal_clicks() -> None:
+    reactions = Features().fit(hand_made(np.ones(200), after=())).history_.item[:, 1]
+    assert np.isfinite(reactions).all()
+    assert len(set(reactions.tolist())) == 1
+
+
+def test_goods_without_a_length_have_no_column_for_it() -> None:
+    features = Features().fit(random_log())
+    assert features.item_names == ITEM_DENSE
+    assert features.item_dense().shape == (20, len(ITEM_DENSE))
+
+
+def test_lengths_are_one_more_column_in_standardised_logs_and_0_for_an_item_without() -> None:
+    length = np.array([0, 5_000, 20_000, 80_000] * 5)
+    log = hand_made(np.arange(100) % 3 == 0, items=replace(table_of_items(20), length=length))
+    features = Features().fit(log)
+    assert features.item_names == (*ITEM_DENSE, "item_length")
+    column = features.item_dense()[:4, -1]
+    np.testing.assert_allclose(column, [0, -np.sqrt(1.5), 0, np.sqrt(1.5)], atol=1e-6)
+    rows = features.training_rows(log)
+    np.testing.assert_array_equal(rows.item_dense[:, -1], features.item_dense()[rows.item, -1])
+    assert rows.dense().shape[1] == len(features.names)
+
+
+def test_equal_lengths_do_not_divide_by_zero() -> None:
+    items = replace(table_of_items(20), length=np.full(20, 7_000))
+    np.testing.assert_allclose(Features().fit(hand_made([1], items=items)).item_dense()[:, -1], 0, atol=1e-6)
+
+
+def test_items_without_a_price_have_none_of_its_features() -> None:
+    """No logarithm of 0: RuntimeWarnings are errors here."""
+    log = random_feed(400)
+    features = Features().fit(log)
+    np.testing.assert_array_equal(features.log_price_, 0)
+    np.testing.assert_array_equal(features.inputs(asking(log.users, [[0, 1]] * 40, log.items)).pair_dense[:, :, 2], 0)
+
+
+def test_restored_features_of_lengths_give_the_same_columns() -> None:
+    features = Features().fit(random_feed(400))
+    restored = Features().restore(features.learned())
+    assert restored.item_names == features.item_names
+    np.testing.assert_array_equal(restored.item_dense(), features.item_dense())
 
 
 def test_restored_features_give_the_same_inputs(shop: Shop) -> None:

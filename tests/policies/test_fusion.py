@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +14,7 @@ from policies.goal import GoalModel
 from policies.training import Training
 from sim.records import Floats, Requests
 from tests.contracts import assert_same_bits
-from tests.logs import Shop, asking, table_of_items, table_of_users
+from tests.logs import Shop, asking, random_feed, random_recruiting, table_of_items, table_of_users
 
 ONE = {"ctr": 1, "cvr": 1, "price": 1}
 
@@ -88,10 +89,16 @@ def test_a_goal_of_zero_gives_a_finite_score() -> None:
     assert np.isfinite(PowerProduct({"ctr": -5})(nothing)).all()
 
 
-@pytest.mark.parametrize("exponents", [{}, {"gmv": 1}, {"ctr": 1, "clicks": 2}])
+@pytest.mark.parametrize("exponents", [{}, {"": 1}, {"ctr": 1, "c t r": 2}, {"ctr*cvr": 1}])
 def test_exponents_must_name_goals(exponents: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exponents must name goals out of ctr, cvr"):
+    with pytest.raises(ValueError, match=r"exponents must name goals such as ctr, cvr or price, got \["):
         PowerProduct(exponents)
+
+
+def test_exponents_may_name_any_goal_that_a_model_predicts() -> None:
+    like, ctr = goals()["cvr"], goals()["ctr"]
+    found = PowerProduct({"ctr": 1, "like": 2})({"ctr": ctr, "like": like})
+    np.testing.assert_allclose(np.exp(found), ctr * like**2, rtol=1e-9)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -206,7 +213,37 @@ def test_what_one_formula_saved_serves_another_over_the_same_goals(
 
 
 def test_a_wrong_formula_is_refused_when_it_is_written() -> None:
-    with pytest.raises(ValueError, match="did you mean 'ctr'"):
-        FormulaPolicy("ctrr")
-    with pytest.raises(ValueError, match="unknown name 'alpha'"):
-        FormulaPolicy.from_spec({"formula": "ctr**alpha"})
+    with pytest.raises(ValueError, match="'beta' is not"):
+        FormulaPolicy.from_spec({"formula": "ctr", "params": {"beta": 1}})
+    with pytest.raises(ValueError, match=r"certain given a click.*name it ctr"):
+        FormulaPolicy("click * price")
+    with pytest.raises(ValueError, match="goal must name actions such as click or buy, got 'buy_time'"):
+        FormulaPolicy("ctr / buy_time")
+
+
+def test_a_formula_knows_before_any_log_which_outcomes_it_needs() -> None:
+    assert FormulaPolicy("ctr * price").outcomes() == {"click"}
+    assert FormulaPolicy("ctcvr").outcomes() == {"click", "buy"}
+    assert FormulaPolicy("log1p(stay) + w * like", {"w": 2}).outcomes() == {"click", "stay", "like"}
+    assert FormulaPolicy("-price").outcomes() == frozenset()
+    assert FormulaPolicy("crt**alpha").outcomes() == {"click", "crt", "alpha"}  # neither is known to be wrong yet
+
+
+def test_a_typo_is_told_by_a_fit_with_the_nearest_name_and_both_cures() -> None:
+    typo = (
+        "unknown name 'crt' in the formula; did you mean 'ctr'? Or name a goal of the log "
+        "(ctr, stay, apply, answer, chat, call, invitation, interview, price) or give crt a value in params"
+    )
+    with pytest.raises(ValueError, match=re.escape(typo)):
+        FormulaPolicy("crt * stay").fit(random_recruiting())
+    with pytest.raises(ValueError, match="did you mean 'alpha'"):
+        FormulaPolicy("ctr**alpha * stay**alhpa", {"alpha": 1}).fit(random_recruiting())
+    with pytest.raises(ValueError, match="did you mean 'price'"):
+        FormulaPolicy("ctr * pric").fit(random_recruiting())
+
+
+def test_a_goal_of_the_shop_in_a_feed_says_what_the_feed_lacks() -> None:
+    with pytest.raises(
+        ValueError, match="goal 'cvr' cannot be learned, the log has no buy; name one of its goals: ctr"
+    ):
+        FormulaPolicy("ctr * cvr").fit(random_feed())

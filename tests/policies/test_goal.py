@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ import torch
 from policies import nets
 from policies.base import AbstractPolicy
 from policies.features import Features
-from policies.goal import LEAST_POSITIVES, GoalModel
+from policies.goal import LEAST_POSITIVES, GoalModel, goals_of
 from policies.training import Training
 from sim.records import Log, Requests
-from tests.logs import asking, hand_made, with_outcome
+from tests.logs import FEED, RECRUITING, asking, hand_made, random_feed, with_outcome
 
-GOALS = get_args(get_type_hints(GoalModel)["goal"])
+GOALS = ("ctr", "cvr", "stay", "collect", "cart", "buy")
 NET_FREE = Training(epochs=1, embedding=1, hidden=1, hidden2=1)
 
 
@@ -63,7 +63,7 @@ def test_ctr_learns_on_impressions_and_all_others_on_clicks(goal: str, examples_
 
 
 @pytest.mark.parametrize(
-    ("goal", "outcome"), [("ctr", "click"), ("cvr", "buy"), ("collect", "collect"), ("cart", "cart")]
+    ("goal", "outcome"), [("ctr", "click"), ("cvr", "buy"), ("collect", "collect"), ("cart", "cart"), ("buy", "buy")]
 )
 def test_a_goal_with_too_few_positives_is_refused_by_its_outcome(goal: str, outcome: str) -> None:
     log = clicked_log()
@@ -75,10 +75,55 @@ def test_a_goal_with_too_few_positives_is_refused_by_its_outcome(goal: str, outc
         GoalModel(goal).fit(with_outcome(log, **{outcome: few}))
 
 
-@pytest.mark.parametrize("goal", ["ctcvr", "gmv", "click"])
-def test_a_goal_that_is_none_is_refused(goal: str) -> None:
-    with pytest.raises(ValueError, match="literal_error"):
+@pytest.mark.parametrize(
+    ("goal", "cure"),
+    [
+        ("ctcvr", "write it in a formula"),
+        ("click", "name it ctr"),
+        ("ctr * cvr", r"actions such as click or buy, got 'ctr \* cvr'"),
+        ("", "got ''"),
+        ("buy_time", "got 'buy_time'"),
+        ("value", "got 'value'"),
+    ],
+)
+def test_a_goal_that_no_log_can_teach_is_refused_when_it_is_written(goal: str, cure: str) -> None:
+    with pytest.raises(ValueError, match=cure):
         GoalModel.from_spec({"goal": goal})
+
+
+@pytest.mark.parametrize(
+    ("goal", "outcomes"),
+    [("ctr", {"click"}), ("cvr", {"click", "buy"}), ("stay", {"click", "stay"}), ("like", {"click", "like"})],
+)
+def test_a_goal_knows_which_outcomes_it_is_learned_from(goal: str, outcomes: set[str]) -> None:
+    assert GoalModel(goal).outcomes() == outcomes
+
+
+@pytest.mark.parametrize(
+    ("log", "goals"),
+    [
+        (hand_made([1]), "ctr cvr ctcvr stay collect cart buy"),
+        (hand_made([1], after=FEED), "ctr stay long_view like comment follow share hate"),
+        (hand_made([1], after=RECRUITING), "ctr stay apply answer chat call invitation interview"),
+    ],
+)
+def test_the_goals_of_a_log_are_those_its_outcomes_teach(log: Log, goals: str) -> None:
+    assert list(goals_of(log)) == goals.split()
+
+
+def test_a_goal_that_the_log_does_not_have_is_refused_with_the_nearest_and_all_others() -> None:
+    typo = r"goal 'lik' cannot be learned, the log has no lik; did you mean 'like'\? .*its goals: ctr, stay, long_v"
+    with pytest.raises(ValueError, match=typo):
+        GoalModel("lik").fit(random_feed())
+
+
+def test_a_model_of_likes_learns_their_rate_among_clicks() -> None:
+    """Three clicks in ten lead to a like, whatever the item: 700 clicks put 5 standard errors at 0.09."""
+    log = random_feed()
+    requests = asking(log.users, np.tile(np.arange(30), (len(log.users), 1)), log.items)
+    found = GoalModel("like").fit(log).goals(requests)
+    assert list(found) == ["like"]
+    assert abs(found["like"].mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / log["click"].sum())
 
 
 def pinned(goal: str, logit: float, spread: float, log: Log) -> GoalModel:

@@ -37,7 +37,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("label_gain", [(0, 3, 1, 7), (1, 0, 0, 0), (-1, 0, 1, 2), (7, 3, 1, 0)])
 def test_gains_must_not_fall_nor_be_negative(label_gain: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match="label_gain must not fall over skip, click, cart or collect, buy"):
+    with pytest.raises(ValueError, match="label_gain must not fall over skip, click, collect or cart, buy"):
         LambdaMART(label_gain=label_gain)
 
 

@@ -66,7 +66,7 @@ def test_pairs_are_the_same_when_drawn_again_and_others_with_other_gains(shop: S
 
 @pytest.mark.parametrize("gains", [(0, 1, 1, 7), (0, 3, 1, 7), (7, 3, 1, 0), (0, 0, 1, 2), (float("nan"), 1, 3, 7)])
 def test_gains_must_rise_with_the_level(gains: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match=r"gains must rise over skip, click, cart or collect, buy"):
+    with pytest.raises(ValueError, match=r"gains must rise over skip, click, collect or cart, buy"):
         BPR(gains=gains)
 
 

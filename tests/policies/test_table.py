@@ -43,5 +43,6 @@ def test_a_policy_that_was_not_fitted_says_nothing_it_could_not_know(name: str) 
     """Its needs, its seed and its spec come before any log."""
     policy = example(name)
     assert isinstance(policy.needs(), dict)
+    assert isinstance(policy.outcomes(), frozenset)
     assert 0 <= policy.seed() < 2**32
     assert policy.spec()["type"] == name

@@ -12,7 +12,7 @@ from policies.training import Training
 from policies.weighting import SampleWeight
 from sim.records import Ints, Log, Requests
 from tests.contracts import assert_same_bits
-from tests.logs import Shop, hand_made
+from tests.logs import FEED, Shop, hand_made, random_feed, with_outcome
 
 SMALL = Training(epochs=1, embedding=2, hidden=2, hidden2=2)
 
@@ -144,10 +144,28 @@ def test_weights_order_policies_apart_by_their_fit(shop: Shop) -> None:
     assert one.seed() != SampleWeight({"click": 1, "buy": 6}).seed()
 
 
-@pytest.mark.parametrize("weights", [{}, {"view": 1}, {"click": 1, "stay": 2}])
-def test_weights_must_name_behaviours(weights: Mapping[str, float]) -> None:
-    with pytest.raises(ValueError, match="weights must name behaviours out of click, collect, cart, buy"):
+@pytest.mark.parametrize("weights", [{}, {"a view": 1}, {"click": 1, "stay": 2}, {"buy_time": 1}])
+def test_weights_must_name_what_can_be_an_action(weights: Mapping[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"weights must name .*action.*got"):
         SampleWeight(weights)
+
+
+def test_weights_of_other_actions_hold_for_their_rows() -> None:
+    log = hand_made([0, 1, 1, 1], after=FEED, like=[0, 0, 1, 1], share=[0, 0, 0, 1])
+    policy = SampleWeight({"like": 2, "share": 5})
+    np.testing.assert_array_equal(policy.row_weights(log), [1, 1, 2, 5])
+    assert policy.outcomes() == {"click", "like", "share"}
+
+
+def test_an_action_that_the_log_does_not_have_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="the log has no 'shares'; did you mean 'share'"):
+        SampleWeight({"click": 1, "shares": 5}).fit(random_feed())
+
+
+def test_actions_that_hardly_ever_happened_are_refused() -> None:
+    log = random_feed()
+    with pytest.raises(ValueError, match=r"at least 20 impressions with like or share are needed .* has 0"):
+        SampleWeight({"like": 1, "share": 5}).fit(with_outcome(log, like=0 * log["like"], share=0 * log["share"]))
 
 
 @pytest.mark.parametrize("w", [0, -1, float("nan"), float("inf")])
