@@ -16,12 +16,18 @@ SHIP, EXTEND, DO_NOT_SHIP = "SHIP", "EXTEND", "DO NOT SHIP"
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """One arm against one margin. verdict: PASS, UNCLEAR or FAIL. lower: one-sided bound of the lift."""
+    """One arm against one margin.
+
+    margin: below 0 the largest fall accepted, above 0 the largest rise (of a metric where lower is better).
+    bound: one-sided, of the lift, on the side of the margin: the lower bound where the margin is not
+    above 0, the upper bound where it is.
+    verdict: PASS, UNCLEAR or FAIL.
+    """
 
     metric: str
     margin: float
     lift: float
-    lower: float
+    bound: float
     verdict: str
 
 
@@ -66,7 +72,7 @@ class Decision:
                             "metric": g.metric,
                             "margin": g.margin,
                             "lift": _number(g.lift),
-                            "lower": _number(g.lower),
+                            "bound": _number(g.bound),
                             "verdict": g.verdict,
                         }
                         for g in a.guardrails
@@ -90,7 +96,7 @@ def decide(
     Args:
         lifts: of every arm over control, with at least the goals and the guardrails.
         goals: in order of importance; higher is better.
-        margins: by guardrail, the largest loss accepted, < 0.
+        margins: by guardrail, < 0 the largest fall accepted, > 0 the largest rise (lower is better).
     """
     by = {(lift.arm, lift.metric): lift for lift in lifts}
     arms = list(dict.fromkeys(lift.arm for lift in lifts))
@@ -135,8 +141,8 @@ def _judge(
     losses = tuple(goal for goal in sure if by[arm, goal].lift < 0)
     guardrails = []
     for metric, margin in margins.items():
-        verdict, lower = non_inferiority(by[arm, metric], margin, alpha)
-        guardrails.append(Guardrail(metric, margin, by[arm, metric].lift, lower, verdict))
+        verdict, bound = non_inferiority(by[arm, metric], margin, alpha)
+        guardrails.append(Guardrail(metric, margin, by[arm, metric].lift, bound, verdict))
     verdict = _verdict(gains, losses, [g.verdict for g in guardrails])
     return ArmVerdict(
         arm, verdict, gains, losses, tuple(guardrails), _reason(arm, by, goals, gains, losses, guardrails)
@@ -175,16 +181,22 @@ def _reason(
     if failed:
         text += f", breaks the guardrail {' and '.join(f'{g.metric} ({_percent(g.lift)})' for g in failed)}"
     elif unclear:
-        text += f", cannot yet rule out a loss on {' and '.join(_bound(g) for g in unclear)}"
+        text += f", cannot yet rule out {_doubts(unclear)}"
     elif guardrails:
         text += f", keeps {' and '.join(g.metric for g in guardrails)}"
     return text
 
 
-def _bound(guardrail: Guardrail) -> str:
-    if not np.isfinite(guardrail.lower):
+def _doubts(unclear: Sequence[Guardrail]) -> str:
+    falls = " and ".join(_bound(g, "down") for g in unclear if g.margin <= 0)
+    rises = " and ".join(_bound(g, "up") for g in unclear if g.margin > 0)
+    return " and ".join(said for said in (falls and f"a loss on {falls}", rises and f"a rise of {rises}") if said)
+
+
+def _bound(guardrail: Guardrail, way: str) -> str:
+    if not np.isfinite(guardrail.bound):
         return f"{guardrail.metric} (cannot be bounded)"
-    return f"{guardrail.metric} (down to {_percent(guardrail.lower, 2)}, margin {_percent(guardrail.margin, 2)})"
+    return f"{guardrail.metric} ({way} to {_percent(guardrail.bound, 2)}, margin {_percent(guardrail.margin, 2)})"
 
 
 def _percent(value: float, digits: int = 1) -> str:

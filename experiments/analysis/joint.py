@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from experiments.analysis.stats import SufficientStats, pooled
 
 Floats = NDArray[np.float64]
+LEAST_SHARP = 0.2  # relative standard error: about 25 events
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A ratio of user means.
+    """A ratio of unit means.
 
-    numerator, denominator: columns; a denominator of None makes it a mean per user.
+    numerator, denominator: columns; a denominator of None makes it a mean per unit. Where units are clusters
+    of unequal size, a mean per user needs their number of users as its denominator.
     pre: (numerator, denominator) in the pre-period, the covariate of CUPED; None for no adjustment.
     """
 
@@ -31,7 +33,7 @@ class Metric:
 class JointEstimate:
     """All metrics of all arms at once; arms are independent given the assignment.
 
-    arms, metrics: names. n: users by arm.
+    arms, metrics: names. n: units by arm.
     value: shape (A, M). covariance: shape (A, M, M), of the metrics' estimates within each arm.
     kind: raw or cuped. theta: shape (M,), the regression on the pre-period; zero where there is none.
     """
@@ -45,11 +47,12 @@ class JointEstimate:
     theta: Floats
 
     def variance(self) -> Floats:
-        """Shape (A, M)."""
-        return np.diagonal(self.covariance, axis1=1, axis2=2)
+        """Shape (A, M); what rounding leaves below 0, such as of two markets that are alike, is 0."""
+        variance: Floats = np.maximum(np.diagonal(self.covariance, axis1=1, axis2=2), 0)
+        return variance
 
     def correlation(self, metric: str) -> dict[str, float]:
-        """User-level correlation of every metric with one, averaged over arms; NaN where a metric is constant."""
+        """Unit-level correlation of every metric with one, averaged over arms; NaN where a metric is constant."""
         at = self.metrics.index(metric)
         sd = np.sqrt(self.variance())
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -58,27 +61,34 @@ class JointEstimate:
 
 
 def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metric], *, cuped: bool) -> JointEstimate:
-    """Ratios of means by the delta method, per user (Deng, Knoblich and Lu, KDD 2018).
+    """Ratios of means by the delta method, per unit (Deng, Knoblich and Lu, KDD 2018).
 
     With cuped, each is shifted by theta x (its pre-period value - that of all arms together), one theta
     for all arms (Deng et al., WSDM 2013): no arm's estimate depends on which arm it is compared with.
 
     Args:
-        groups: by arm, statistics over disjoint users.
+        groups: by arm, statistics over disjoint units.
     """
+    groups, lost = _measured(groups)
     arms = list(groups)
     value = np.zeros((len(arms), len(metrics)))
     gradient = np.zeros((len(arms), len(metrics), len(next(iter(groups.values())).columns)))
     for a, arm in enumerate(arms):
         for m, metric in enumerate(metrics):
+            if lost & {metric.numerator, metric.denominator}:
+                value[a, m] = np.nan
+                continue
             value[a, m], gradient[a, m] = _ratio(groups[arm], groups[arm].mean, metric.numerator, metric.denominator)
     theta = np.zeros(len(metrics))
     if cuped:
         everyone = pooled(list(groups.values()))
         for m, metric in enumerate(metrics):
-            if metric.pre is None:
+            if metric.pre is None or np.isnan(value[:, m]).any():
                 continue
-            _, pre = _ratio(everyone, everyone.mean, *metric.pre)
+            at, pre = _ratio(everyone, everyone.mean, *metric.pre)
+            now, here = _ratio(everyone, everyone.mean, metric.numerator, metric.denominator)
+            if not (_is_sharp(everyone, at, pre) and _is_sharp(everyone, now, here)):
+                continue
             theta[m] = _theta([groups[arm] for arm in arms], gradient[:, m], pre)
             for a, arm in enumerate(arms):
                 value[a, m] -= theta[m] * float(pre @ (groups[arm].mean - everyone.mean))
@@ -89,6 +99,15 @@ def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metr
     counts = {arm: groups[arm].n for arm in arms}
     names = tuple(metric.name for metric in metrics)
     return JointEstimate(tuple(arms), names, counts, value, covariance, "cuped" if cuped else "raw", theta)
+
+
+def _measured(groups: Mapping[str, SufficientStats]) -> tuple[dict[str, SufficientStats], set[str]]:
+    """The statistics without columns that nobody could measure (NaN), and their names: of a user's satisfaction
+    nothing is known by visit or on an earlier day, and 0 x NaN would take every other metric with it."""
+    lost = {c for stats in groups.values() for c, mean in zip(stats.columns, stats.mean, strict=True) if np.isnan(mean)}
+    if not lost:
+        return dict(groups), lost
+    return {arm: stats.only([c for c in stats.columns if c not in lost]) for arm, stats in groups.items()}, lost
 
 
 def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: str | None) -> tuple[float, Floats]:
@@ -102,6 +121,13 @@ def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: st
     if denominator is not None:
         gradient[stats.at(denominator)] -= top / bottom**2
     return float(top / bottom), gradient
+
+
+def _is_sharp(stats: SufficientStats, value: float, gradient: Floats) -> bool:
+    """Whether a ratio is known well enough to regress on: with a handful of events the regression would fit
+    exactly these, and leave an estimate without any error."""
+    se = np.sqrt(gradient @ stats.covariance @ gradient / max(stats.n, 1))
+    return bool(se < LEAST_SHARP * abs(value))
 
 
 def _theta(groups: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> float:

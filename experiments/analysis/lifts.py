@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 from scipy.stats import norm
 
 from experiments.analysis.joint import JointEstimate
@@ -20,6 +21,7 @@ class Lift:
     lift: arm / control - 1. se: its standard error by the delta method.
     low, high: Fieller interval of the lift; infinite where the control's mean cannot be told from 0.
     z, p_value: of the difference; two-sided. A bounded interval excludes 0 exactly where p_value < alpha.
+    dof: degrees of freedom of Student's t behind interval and p-value alike; infinite for the normal.
     """
 
     arm: str
@@ -34,6 +36,7 @@ class Lift:
     high: float
     z: float
     p_value: float
+    dof: float = np.inf  # thousands of users: the normal
 
     @property
     def known(self) -> bool:
@@ -42,7 +45,8 @@ class Lift:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Fieller interval of the lift at another level."""
-        low, high = fieller(self.arm_value, self.arm_variance, self.control_value, self.control_variance, alpha)
+        means = (self.arm_value, self.arm_variance, self.control_value, self.control_variance)
+        low, high = fieller(*means, alpha, self.dof)
         return low - 1, high - 1
 
     @property
@@ -50,73 +54,105 @@ class Lift:
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
 
-def lifts(estimate: JointEstimate, control: str, alpha: float) -> list[Lift]:
-    """Every arm against control on every metric, arms in order, the control left out."""
+def lifts(estimate: JointEstimate, control: str, alpha: float, *, small_sample: bool = False) -> list[Lift]:
+    """Every arm against control on every metric, arms in order, the control left out.
+
+    Args:
+        small_sample: Student's t with Welch's degrees of freedom instead of the normal, and the price of
+            theta's own error, for arms that are a few dozen clusters rather than thousands of users.
+    """
     c = estimate.arms.index(control)
-    variance = estimate.variance()
-    return [
-        lift(arm, metric, estimate.value[a, m], variance[a, m], estimate.value[c, m], variance[c, m], alpha)
-        for a, arm in enumerate(estimate.arms)
-        if arm != control
-        for m, metric in enumerate(estimate.metrics)
-    ]
+    value, variance, n = estimate.value, estimate.variance(), estimate.n
+    if small_sample:
+        variance = variance * _price_of_theta(estimate)
+    found = []
+    for a, arm in enumerate(estimate.arms):
+        if arm == control:
+            continue
+        for m, metric in enumerate(estimate.metrics):
+            means = (value[a, m], variance[a, m], value[c, m], variance[c, m])
+            dof = welch_dof(variance[a, m], n[arm], variance[c, m], n[control]) if small_sample else np.inf
+            found.append(lift(arm, metric, *means, alpha, dof))
+    return found
+
+
+def _price_of_theta(estimate: JointEstimate) -> Floats:
+    """Shape (M,). How much the variance of an adjusted metric grows as theta is estimated from the same units.
+
+    With f degrees of freedom within arms, residuals have f - 1 left and theta's error adds 1 / (f - 2) on
+    average (Cochran 1957): f / (f - 2). Without it, 20 + 20 clusters cover 94.3 % instead of 95 %.
+    """
+    free = sum(n - 1 for n in estimate.n.values() if n > 1)
+    price = free / (free - 2) if free > 2 else np.nan
+    return np.where(estimate.theta != 0, price, 1.0)
+
+
+def welch_dof(treated_var: float, n_treated: int, control_var: float, n_control: int) -> float:
+    """Degrees of freedom of a difference of two means (Welch 1947, Satterthwaite 1946).
+
+    Taken at a ratio of 1, where arm and control are equal, and kept for the whole interval: so interval and
+    p-value agree. At other ratios Satterthwaite would weigh the control's variance by the ratio squared.
+
+    Args:
+        treated_var, control_var: of the means.
+        n_treated, n_control: independent units, such as users or clusters; NaN comes of fewer than two.
+    """
+    if min(n_treated, n_control) < 2 or not (treated_var > 0 and control_var > 0):
+        return float("nan")
+    share = treated_var / (treated_var + control_var)
+    return float(1 / (share**2 / (n_treated - 1) + (1 - share) ** 2 / (n_control - 1)))
 
 
 def lift(
-    arm: str, metric: str, treated: float, treated_var: float, control: float, control_var: float, alpha: float
+    arm: str,
+    metric: str,
+    treated: float,
+    treated_var: float,
+    control: float,
+    control_var: float,
+    alpha: float,
+    dof: float = np.inf,
 ) -> Lift:
     """The lift of one mean over an independent one.
 
     NaN where a mean is missing or shows no variance, such as an arm without a single conversion: its error
     is then unknown, not zero.
     """
-    nothing = float("nan")
-    total = treated_var + control_var
+    means = (control, control_var, treated, treated_var)
     told = np.isfinite([treated, control]).all() and treated_var > 0 and control_var > 0
     if not told or control == 0:
-        return Lift(
-            arm,
-            metric,
-            control,
-            control_var,
-            treated,
-            treated_var,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-        )
-    z = (treated - control) / np.sqrt(total) * np.sign(control)
+        nothing = float("nan")
+        return Lift(arm, metric, *means, nothing, nothing, nothing, nothing, nothing, nothing, dof)
+    z = (treated - control) / np.sqrt(treated_var + control_var) * np.sign(control)
     ratio = treated / control
     se = np.sqrt(treated_var + ratio**2 * control_var) / abs(control)
-    low, high = fieller(treated, treated_var, control, control_var, alpha)
-    p_value = 2 * norm.sf(abs(z))  # sf, not 1 - cdf, which is 0 beyond 8.3 standard errors
-    return Lift(
-        arm,
-        metric,
-        control,
-        control_var,
-        treated,
-        treated_var,
-        ratio - 1,
-        float(se),
-        low - 1,
-        high - 1,
-        float(z),
-        float(p_value),
-    )
+    low, high = fieller(treated, treated_var, control, control_var, alpha, dof)
+    return Lift(arm, metric, *means, ratio - 1, float(se), low - 1, high - 1, float(z), _two_sided(z, dof), dof)
 
 
-def fieller(top: float, top_var: float, bottom: float, bottom_var: float, alpha: float) -> tuple[float, float]:
+def _two_sided(z: float, dof: float) -> float:
+    """P-value. Upper tails, not 1 - cdf, which is 0 beyond 8.3 standard errors."""
+    return float(2 * (norm.sf(abs(z)) if dof == np.inf else stdtr(dof, -abs(z))))
+
+
+def _quantile(alpha: float, dof: float) -> float:
+    """What |z| exceeds with probability alpha."""
+    return float(norm.isf(alpha / 2) if dof == np.inf else -stdtrit(dof, alpha / 2))
+
+
+def fieller(
+    top: float, top_var: float, bottom: float, bottom_var: float, alpha: float, dof: float = np.inf
+) -> tuple[float, float]:
     """Interval of a ratio of independent normal means (Fieller 1954): all r with |top - r bottom| within
-    z standard errors. The whole line where the bottom is not distinguishable from 0.
+    t standard errors. The whole line where the bottom is not distinguishable from 0.
+
+    Args:
+        dof: degrees of freedom of t; infinite for the normal.
     """
-    z2 = float(norm.isf(alpha / 2)) ** 2
-    a = bottom**2 - z2 * bottom_var
+    t2 = _quantile(alpha, dof) ** 2
+    a = bottom**2 - t2 * bottom_var
     b = top * bottom
-    c = top**2 - z2 * top_var
+    c = top**2 - t2 * top_var
     root = b * b - a * c
     if a <= 0 or root < 0:
         return -np.inf, np.inf

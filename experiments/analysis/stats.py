@@ -1,4 +1,8 @@
-"""Sufficient statistics of users: count, means and scatter, which add over disjoint users."""
+"""Sufficient statistics of units: count, means and scatter, which add over disjoint units.
+
+A unit is what was assigned: a user, a visit, or a cluster of them (a market, a market in a block of time),
+whose columns are then sums over the cluster.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SufficientStats:
-    """Moments of k columns over n users.
+    """Moments of k columns over n units.
 
-    columns: names. n: users. mean: shape (k,). scatter: shape (k, k), sums of centred cross-products.
+    columns: names. n: units. mean: shape (k,). scatter: shape (k, k), sums of centred cross-products.
     """
 
     columns: tuple[str, ...]
@@ -37,7 +41,7 @@ class SufficientStats:
         return cls(tuple(columns), n, mean, centred.T @ centred)
 
     def __add__(self, other: SufficientStats) -> SufficientStats:
-        """The statistics of both groups of users together (Chan, Golub and LeVeque 1979).
+        """The statistics of both groups of units together (Chan, Golub and LeVeque 1979).
 
         Raises:
             ValueError: the columns differ.
@@ -54,8 +58,13 @@ class SufficientStats:
 
     @cached_property
     def covariance(self) -> Floats:
-        """Of one user's columns, shape (k, k); NaN for fewer than two users, who tell nothing of spread."""
+        """Of one unit's columns, shape (k, k); NaN for fewer than two units, which tell nothing of spread."""
         return self.scatter / (self.n - 1) if self.n > 1 else np.full_like(self.scatter, np.nan)
+
+    def only(self, columns: Sequence[str]) -> SufficientStats:
+        """The same units with some of their columns."""
+        keep = [self.at(column) for column in columns]
+        return SufficientStats(tuple(columns), self.n, self.mean[keep], self.scatter[np.ix_(keep, keep)])
 
     def at(self, column: str) -> int:
         """Position of a column; KeyError lists the columns there are."""
@@ -66,7 +75,7 @@ class SufficientStats:
 
 
 def pooled(groups: Sequence[SufficientStats]) -> SufficientStats:
-    """All users of all groups as one."""
+    """All units of all groups as one."""
     total = groups[0]
     for group in groups[1:]:
         total = total + group

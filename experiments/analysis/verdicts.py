@@ -35,13 +35,17 @@ def sample_ratio_p_value(counts: Mapping[str, int], shares: Mapping[str, float])
 
 
 def non_inferiority(lift: Lift, margin: float, alpha: float) -> tuple[str, float]:
-    """PASS if the loss is surely within the margin, FAIL if surely beyond, else UNCLEAR; and the lower bound.
+    """PASS if the change is surely within the margin, FAIL if surely beyond, else UNCLEAR; and the bound.
 
-    One-sided at level alpha, as is usual for guardrails; margin < 0 is the largest loss accepted.
+    One-sided at level alpha, as is usual for guardrails. A margin below 0 is the largest fall accepted, of a
+    metric where higher is better, and the bound is the lower one; a margin above 0 the largest rise, where
+    lower is better, and the bound is the upper one. A margin of 0 accepts no fall.
     """
     if not lift.known:
         return "UNCLEAR", float("nan")
     lower, upper = lift.interval(2 * alpha)
-    if lower > margin:
-        return "PASS", lower
-    return ("FAIL" if upper < margin else "UNCLEAR"), lower
+    if margin > 0:
+        kept, broken, bound = upper < margin, lower > margin, upper
+    else:
+        kept, broken, bound = lower > margin, upper < margin, lower
+    return ("PASS" if kept else "FAIL" if broken else "UNCLEAR"), bound

@@ -94,3 +94,42 @@ def test_a_difference_without_a_bounded_lift_decides_nothing() -> None:
 
 def test_a_loss_without_a_gain_is_said_as_a_loss() -> None:
     assert "loses ctr -5.0 %" in decided(*arm("b", (0.0, VAGUE), (-0.05, SURE), (0.0, SURE))).sentence
+
+
+def with_hate(hate: tuple[float, float], visits: tuple[float, float] = (0.0, SURE)) -> Decision:
+    found = [one("b", "gmv", 0.1, SURE), one("b", "visits", *visits), one("b", "hate_rate", *hate)]
+    return decide(found, ["gmv"], {"visits": -0.01, "hate_rate": 0.05}, 0.5, 0.05)
+
+
+def test_a_rise_within_its_margin_ships_and_a_fall_is_welcome() -> None:
+    assert with_hate((0.04, SURE)).verdict == SHIP
+    assert with_hate((-0.3, SURE)).verdict == SHIP
+
+
+def test_a_rise_beyond_its_margin_does_not_ship() -> None:
+    decision = with_hate((0.08, SURE))
+    assert decision.verdict == DO_NOT_SHIP
+    assert "breaks the guardrail hate_rate (+8.0 %)" in decision.sentence
+
+
+def test_an_unclear_rise_extends_and_is_said_as_a_rise() -> None:
+    decision = with_hate((0.04, 0.0133))
+    assert decision.verdict == EXTEND
+    bound = decision.arms[0].guardrails[1].bound
+    assert bound == pytest.approx(0.04 + 1.645 * 0.0133, abs=1e-3)
+    said = f"cannot yet rule out a rise of hate_rate (up to {100 * bound:+.2f} %, margin +5.00 %)"
+    assert decision.sentence.endswith(f"{said}.")
+
+
+def test_unclear_falls_and_rises_are_said_apart() -> None:
+    reason = with_hate((0.04, 0.0133), (0.0, 0.01)).arms[0].reason
+    assert "rule out a loss on visits (down to -1." in reason
+    assert ", margin -1.00 %) and a rise of hate_rate (up to +6." in reason
+
+
+def test_a_rise_that_cannot_be_bounded_is_said_so() -> None:
+    vague = lift("b", "hate_rate", 1.0, 1.0, 0.1, 1.0, 0.05)
+    found = [one("b", "gmv", 0.1, SURE), vague]
+    decision = decide(found, ["gmv"], {"hate_rate": 0.05}, 0.5, 0.05)
+    assert "a rise of hate_rate (cannot be bounded)" in decision.sentence
+    assert decision.to_dict()["arms"][0]["guardrails"][0]["bound"] is None
