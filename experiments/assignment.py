@@ -46,3 +46,21 @@ def _times(user: Ints, arm: str, share: float, salt: str, seed: int) -> np.ndarr
     key = draws.fold(draws.root(seed, f"assign {salt}"), draws.purpose(arm))
     times: np.ndarray[tuple[int], np.dtype[np.float64]] = -np.log(draws.uniform(draws.fold(key, user))) / share
     return times
+
+
+def assign_markets(n_markets: int, shares: Mapping[str, float], salt: str, seed: int) -> Ints:
+    """Index of each market's arm, or UNCLAIMED; shape (n_markets,).
+
+    Complete randomisation: the markets in an order of chance, as many to each arm as its share says, so that a
+    few markets are divided as evenly as they can be (the last ones by largest remainder).
+    """
+    market = np.arange(n_markets)
+    order = np.argsort(draws.fold(draws.root(seed, f"assign markets {salt}"), market), kind="stable")
+    rest = max(0.0, 1 - sum(shares.values()))
+    wanted = np.array([*shares.values(), rest]) * n_markets
+    counts = np.floor(wanted + 1e-9).astype(np.int64)
+    leftover = np.argsort(-(wanted - counts), kind="stable")[: n_markets - counts.sum()]
+    counts[leftover] += 1
+    arm_of = np.empty(n_markets, dtype=np.int64)
+    arm_of[order] = np.repeat([*range(len(shares)), UNCLAIMED], counts)
+    return arm_of

@@ -71,6 +71,7 @@ class Document:
                     target[step] = {"type": target[step]}  # the short form, opened
                 if target.get(step) is None:
                     target[step] = {}
+                    self.origins[place[: depth + 1]] = origin  # what is wrong with it was written here
                 target = target[step]
             if not isinstance(target, dict | list):
                 raise DocumentError(

@@ -3,123 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.analysis.decision import decide
-from experiments.analysis.joint import JointEstimate, Metric, joint_estimate
+from experiments.analysis.interference import DesignRow, design_row
+from experiments.analysis.joint import JointEstimate, joint_estimate
 from experiments.analysis.lifts import Lift, lifts
+from experiments.analysis.looks import LookRow
 from experiments.analysis.paired import PairedLift, paired_lift
 from experiments.analysis.stats import SufficientStats
 from experiments.analysis.verdicts import holm, sample_ratio_p_value
-from experiments.metrics import METRICS, USERS, MetricSpec
-from experiments.plan import Plan
-from experiments.results import Results, Row, TrueRow
+from experiments.doubts import warnings_of
+from experiments.findings.table import sentence
+from experiments.gather import USER_ID, Floats, Gathered, conversion_of, estimand
+from experiments.plan import Plan, front_columns
+from experiments.results import FrontPoint, Results, Row, Side, TrueRow
 from experiments.spec import Experiment
-from experiments.stages import ASSIGNED, EXPECTED, TOTALS
+from experiments.stages.common import TOTALS
 from experiments.store import RunFolder
 from sim.ledger import EVENTUAL
+from sim.scenario import MARKET_COLUMNS, MetricSpec
 
-Floats = NDArray[np.float64]
-SPARSE_BUYERS = 200  # with fewer orders per arm, a log-normal tail already costs intervals of money their coverage
-SMALL_ARM = 100  # fewer users, and the normal approximation itself is in doubt
-PRE = "pre "
+CLUSTERED = ("market", "switchback")  # few units: intervals by Student's t
+Truth = Mapping[tuple[str, str], TrueRow]
 
 
 def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results:
     """Analyse a run whose tasks are done."""
-    roles = _roles(experiment)
-    metrics = [METRICS[name] for name in roles]
-    groups, orders = _groups(experiment, folder, plan)
-    control, alpha = experiment.experiment.control, experiment.analysis.alpha
-    specs = [estimand(metric) for metric in metrics]
-    raw = joint_estimate(groups, specs, cuped=False)
-    cuped = joint_estimate(groups, specs, cuped=True)
-    truth = _truth(experiment, folder, plan, metrics)
-    by_estimator = {e.kind: lifts(e, control, alpha) for e in (raw, cuped)}
-    decider = "cuped" if experiment.analysis.cuped else "raw"
-    arms = tuple(experiment.experiment.arms)
-    srm = sample_ratio_p_value(raw.n, {arm: section.share for arm, section in experiment.experiment.arms.items()})
+    run = Gathered(experiment, folder, plan)
+    roles, unit = _roles(experiment), experiment.experiment.assign.unit
+    groups, stops = run.groups(unit), _stops(run)
+    truth = _truth(run, roles)
+    by_estimator, raw = _estimates(run, unit, groups, stops)
+    decider = "cuped" if experiment.analysis.cuped and unit in ("user", "market") else "raw"
+    conversion = conversion_of(experiment)
+    conversions = {arm: round(stats.n * stats.mean[stats.at(conversion)]) for arm, stats in groups.items()}
+    counted = run.groups(unit, min(day for day, _ in stops.values())) if stops else groups
+    shares = {arm: section.share for arm, section in experiment.experiment.arms.items()}
+    srm = float("nan") if unit == "market" else sample_ratio_p_value({a: g.n for a, g in counted.items()}, shares)
     goals, margins = tuple(experiment.metrics.goals), experiment.metrics.guardrails
-    return Results(
-        control=control,
-        arms=arms,
+    found = by_estimator[decider]
+    results = Results(
+        control=experiment.experiment.control,
+        arms=tuple(experiment.experiment.arms),
         goals=goals,
         guardrails=margins,
         estimator=decider,
-        rows=tuple(_rows(by_estimator, roles, truth, raw, alpha)),
+        rows=tuple(_rows(experiment, by_estimator, roles, truth, raw)),
         truth=tuple(truth.values()),
-        decision=decide(by_estimator[decider], goals, margins, srm, alpha),
+        decision=decide(found, goals, margins, srm, experiment.analysis.alpha),
         satisfaction_correlation=_tracking(raw),
+        unit=unit,
+        meanings={name: metric.meaning for name, metric in experiment.world.scenario.metrics.items()},
         n_users=raw.n,
-        orders=orders,
+        conversion=conversion,
+        conversions=conversions,
         notes=tuple(_fit_notes(folder, plan)),
-        warnings=tuple(_warnings(raw.n, orders, by_estimator[decider], _blurred(by_estimator[decider], truth, roles))),
+        warnings=tuple(warnings_of(run, found, truth, roles, conversions, stops)),
+        designs=tuple(_designs(run, truth)),
+        looks=tuple(_looks(run, decider, found, truth, {arm: day for arm, (day, _) in stops.items()})),
+        front=tuple(_front(run)),
+        sides=tuple(_sides(run)),
+        stops=stops,
+        lower_is_better=tuple(n for n, m in experiment.world.scenario.metrics.items() if m.better == "lower"),
     )
+    if experiment.finding is None:
+        return results
+    return results.with_finding(sentence(experiment.finding, results))
 
 
 def _roles(experiment: Experiment) -> dict[str, str]:
     """Metrics in the order of the table, with what each is for."""
     roles = dict.fromkeys(experiment.metrics.goals, "goal") | dict.fromkeys(experiment.metrics.guardrails, "guardrail")
-    rest = {name: "hidden" if metric.hidden else "secondary" for name, metric in METRICS.items() if name not in roles}
-    return roles | rest
+    by_market = experiment.experiment.assign.unit == "market" and experiment.world.sharing
+    told = {n: m for n, m in experiment.world.scenario.metrics.items() if by_market or not m.of_market}
+    return roles | {n: "hidden" if metric.hidden else "secondary" for n, metric in told.items() if n not in roles}
 
 
-def estimand(metric: MetricSpec) -> Metric:
-    """A named metric as the analysis sees it: columns of the test, and of the warm-up as covariate."""
-    below = None if metric.denominator == USERS else metric.denominator
-    pre = None if metric.hidden else (PRE + metric.numerator, None if below is None else PRE + below)
-    return Metric(metric.name, metric.numerator, below, pre)
+def _metrics(experiment: Experiment) -> dict[str, MetricSpec]:
+    """Metrics by name, in the order of the table."""
+    return {name: experiment.world.scenario.metrics[name] for name in _roles(experiment)}
 
 
-def _groups(experiment: Experiment, folder: RunFolder, plan: Plan) -> tuple[dict[str, SufficientStats], dict[str, int]]:
-    """Statistics of the users who came during the test, by arm; and landed orders by arm."""
-    names = list(experiment.experiment.arms)
-    groups: dict[str, SufficientStats] = {}
-    orders = dict.fromkeys(names, 0)
-    for market, task in plan.tests.items():
-        columns, values = load_totals(folder.result(task) / TOTALS)
-        pre_columns, pre = load_totals(folder.result(plan.warmups[market]) / TOTALS)
-        keep = [n for n, column in enumerate(pre_columns) if column != "satisfaction"]
-        together = np.concatenate([values, pre[:, keep]], axis=1)
-        named = (*columns, *(PRE + pre_columns[n] for n in keep))
-        with np.load(folder.result(task) / ASSIGNED, allow_pickle=False) as saved:
-            arm_of, in_task = saved["arm"], saved["names"].tolist()
-        came = values[:, columns.index("visits")] > 0
-        for index, name in enumerate(in_task):
-            mine = together[came & (arm_of == index)]
-            stats = SufficientStats.of(named, mine)
-            groups[name] = groups[name] + stats if name in groups else stats
-            orders[name] += int(mine[:, columns.index("buy")].sum())
-    return {name: groups[name] for name in names}, orders
+def _estimates(
+    run: Gathered, unit: str, groups: Mapping[str, SufficientStats], stops: Mapping[str, tuple[int, str]]
+) -> tuple[dict[str, list[Lift]], JointEstimate]:
+    """Lifts by estimator, and the joint estimate without adjustment.
+
+    An arm that was stopped is compared with the control as both stood on that day.
+    """
+    alpha, control = run.experiment.analysis.alpha, run.experiment.experiment.control
+    specs = [estimand(name, metric, unit) for name, metric in _metrics(run.experiment).items()]
+    kinds = ("raw", "cuped") if unit in ("user", "market") else ("raw",)
+    by_estimator, raw = {}, joint_estimate(groups, specs, cuped=False)
+    for kind in kinds:
+        found = lifts(
+            joint_estimate(groups, specs, cuped=kind == "cuped"), control, alpha, small_sample=unit in CLUSTERED
+        )
+        for arm, (day, _) in stops.items():
+            then = run.groups(unit, day)
+            whole = lifts(joint_estimate(then, specs, cuped=kind == "cuped"), control, alpha)
+            early = {lift.metric: lift for lift in whole if lift.arm == arm}
+            found = [early[lift.metric] if lift.arm == arm else lift for lift in found]
+        by_estimator[kind] = found
+    return by_estimator, raw
 
 
-def load_totals(path: Path) -> tuple[tuple[str, ...], Floats]:
-    """Columns, and totals per user (n, k) with hidden satisfaction as the last column."""
-    with np.load(path, allow_pickle=False) as saved:
-        columns = (*saved["columns"].tolist(), "satisfaction")
-        return columns, np.column_stack([saved["totals"], saved["satisfaction"]]).astype(np.float64)
+def _stops(run: Gathered) -> dict[str, tuple[int, str]]:
+    unit, stops = run.experiment.experiment.assign.unit, dict[str, tuple[int, str]]()
+    for (of, _), task in run.plan.tests.items():
+        if of == unit:
+            told: Mapping[str, Mapping[str, Any]] = run.folder.notes(task)["stopped"]
+            stops |= {arm: (int(said["day"]), str(said["cause"])) for arm, said in told.items()}
+    return stops
 
 
-def _truth(
-    experiment: Experiment, folder: RunFolder, plan: Plan, metrics: Sequence[MetricSpec]
-) -> dict[tuple[str, str], TrueRow]:
-    control = experiment.experiment.control
-    expected = {arm: _everyone(folder, plan, arm, EXPECTED) for arm in experiment.experiment.arms}
-    sampled = {arm: _everyone(folder, plan, arm, TOTALS) for arm in experiment.experiment.arms}
+def _truth(run: Gathered, roles: Mapping[str, str]) -> dict[tuple[str, str], TrueRow]:
+    control, metrics = run.experiment.experiment.control, run.scenario.metrics
+    expected = {arm: run.truth(arm) for arm in run.arms}
+    sampled = {arm: run.truth(arm, TOTALS) for arm in run.arms}
     truth = {}
-    for arm in experiment.experiment.arms:
+    for arm in run.arms:
         if arm == control:
             continue
-        for metric in metrics:
+        for name in roles:
+            metric = metrics[name]
             within = _paired(metric, expected[arm], expected[control])
             chance = _paired(metric, sampled[arm], sampled[control])
             eventual = _paired(metric, expected[arm], expected[control], EVENTUAL)
-            truth[arm, metric.name] = TrueRow(
+            truth[arm, name] = TrueRow(
                 arm,
-                metric.name,
+                name,
                 within.control_value * metric.scale,
                 within.value * metric.scale,
                 within.lift,
@@ -129,18 +145,6 @@ def _truth(
                 eventual.lift,
             )
     return truth
-
-
-def _everyone(folder: RunFolder, plan: Plan, arm: str, file: str) -> dict[str, Floats]:
-    """Columns of all truth users who came, in the order of markets and users."""
-    parts = []
-    for (name, _), task in plan.truths.items():
-        if name == arm:
-            columns, values = load_totals(folder.result(task) / file)
-            # The first visit of the test is decided before it: the same users come under every arm.
-            parts.append(values[values[:, columns.index("visits")] > 0])
-    together = np.concatenate(parts)
-    return {column: together[:, n] for n, column in enumerate(columns)} | {USERS: np.ones(len(together))}
 
 
 def _paired(
@@ -154,13 +158,14 @@ def _paired(
 
 
 def _rows(
+    experiment: Experiment,
     by_estimator: Mapping[str, Sequence[Lift]],
     roles: Mapping[str, str],
-    truth: Mapping[tuple[str, str], TrueRow],
+    truth: Truth,
     estimate: JointEstimate,
-    alpha: float,
 ) -> list[Row]:
-    rows = []
+    rows, metrics = [], experiment.world.scenario.metrics
+    law = "t-based " if experiment.experiment.assign.unit in CLUSTERED else ""
     for estimator, found in by_estimator.items():
         adjusted: dict[tuple[str, str], float] = {}
         for role in dict.fromkeys(roles.values()):
@@ -168,7 +173,7 @@ def _rows(
             values = holm([lift.p_value for lift in family])
             adjusted |= {(lift.arm, lift.metric): p for lift, p in zip(family, values, strict=True)}
         for lift in found:
-            scale, true = METRICS[lift.metric].scale, truth[lift.arm, lift.metric]
+            scale, true = metrics[lift.metric].scale, truth[lift.arm, lift.metric]
             rows.append(
                 Row(
                     lift.arm,
@@ -181,7 +186,7 @@ def _rows(
                     lift.se,
                     lift.low,
                     lift.high,
-                    f"fieller {100 * (1 - alpha):g}% per test",
+                    f"{law}fieller {100 * (1 - experiment.analysis.alpha):g}% per test",
                     lift.p_value,
                     float(adjusted[lift.arm, lift.metric]),
                     true.expected_lift,
@@ -192,11 +197,86 @@ def _rows(
     return rows
 
 
+def _designs(run: Gathered, truth: Truth) -> list[DesignRow]:
+    """The goals and guardrails by every unit that the experiment was divided by, if there are several."""
+    test = run.experiment.experiment
+    if not test.assign.beside and not run.experiment.world.sharing:
+        return []
+    judged = (*run.experiment.metrics.goals, *run.experiment.metrics.guardrails)
+    rows = []
+    for unit in run.experiment.units:
+        by_estimator, _ = _estimates(run, unit, run.groups(unit), {})
+        kind = "cuped" if run.experiment.analysis.cuped and "cuped" in by_estimator else "raw"
+        for lift in by_estimator[kind]:
+            if lift.metric in judged:
+                true = truth[lift.arm, lift.metric]
+                rows.append(design_row(unit, lift, true.expected_lift, true.expected_lift_se))
+    return rows
+
+
+def _looks(run: Gathered, kind: str, last: Sequence[Lift], truth: Truth, stopped: Mapping[str, int]) -> list[LookRow]:
+    """Goals and guardrails as they stood at each look, and at the end, beside the truth of that day."""
+    days, unit = run.experiment.analysis.looks, run.experiment.experiment.assign.unit
+    if not days or unit not in ("user", "market"):
+        return []
+    control, alpha, metrics = run.experiment.experiment.control, run.experiment.analysis.alpha, run.scenario.metrics
+    judged = (*run.experiment.metrics.goals, *run.experiment.metrics.guardrails)
+    specs = [estimand(name, metrics[name], unit) for name in judged]
+    rows = []
+    for day in days:
+        estimate = joint_estimate(run.groups(unit, day), specs, cuped=kind == "cuped")
+        then = {arm: run.truth(arm, day=day) for arm in run.arms}
+        for lift in lifts(estimate, control, alpha, small_sample=unit in CLUSTERED):
+            if day > stopped.get(lift.arm, day):
+                continue  # from then on its users are the control's
+            true = _paired(metrics[lift.metric], then[lift.arm], then[control]).lift
+            rows.append(LookRow(day, lift.arm, lift.metric, lift.lift, lift.se, lift.low, lift.high, true))
+    end = run.experiment.experiment.days
+    for lift in last:
+        if lift.metric in judged and end not in days and lift.arm not in stopped:
+            true = truth[lift.arm, lift.metric].expected_lift
+            rows.append(LookRow(end, lift.arm, lift.metric, lift.lift, lift.se, lift.low, lift.high, true))
+    return rows
+
+
+def _front(run: Gathered) -> list[FrontPoint]:
+    """Lifts over control of rankers that know the truth, on the same users."""
+    if front_columns(run.experiment) is None:
+        return []
+    n, goals = run.experiment.truth.front, run.experiment.metrics.goals
+    metrics, control = run.scenario.metrics, run.truth(run.experiment.experiment.control)
+    points = []
+    for k in range(n):
+        best = run.front(k)
+        # The front's users are among the truth users where it asks for fewer.
+        both = np.intersect1d(best[USER_ID], control[USER_ID])
+        mine, theirs = ({c: v[np.isin(t[USER_ID], both)] for c, v in t.items()} for t in (best, control))
+        first, second = (_paired(metrics[goal], mine, theirs).lift for goal in goals[:2])
+        points.append(FrontPoint(k / max(n - 1, 1), first, second))
+    return points
+
+
+def _sides(run: Gathered) -> list[Side]:
+    """The other side of the market under every arm, over all markets; nothing where users share nothing."""
+    if not run.experiment.world.sharing:
+        return []
+    sides = []
+    for arm in run.arms:
+        told = [run.folder.notes(task)["sides"] for (owner, _), task in run.plan.truths.items() if owner == arm]
+        sums = {column: sum(side[column] for side in told) for column in MARKET_COLUMNS}
+        active = sums["recruiters_active"] / sums["recruiters"] if sums["recruiters"] else float("nan")
+        content = float(np.mean([side["content"] for side in told]))
+        sides.append(Side(arm, sums["concentration"] / sums["markets"], active, content))
+    return sides
+
+
 def _tracking(raw: JointEstimate) -> dict[str, float]:
-    """How each observed metric goes with hidden satisfaction over users, the closest first."""
+    """How each observed metric goes with hidden satisfaction over users, what rises with it most first."""
+    if "satisfaction" not in raw.metrics:
+        return {}
     found = {name: r for name, r in raw.correlation("satisfaction").items() if name != "satisfaction"}
     known = {name: r for name, r in found.items() if np.isfinite(r)}
-    return dict(sorted(known.items(), key=lambda pair: -abs(pair[1])))
+    return dict(sorted(known.items(), key=lambda pair: -pair[1]))
 
 
 def _fit_notes(folder: RunFolder, plan: Plan) -> list[str]:
@@ -204,40 +284,3 @@ def _fit_notes(folder: RunFolder, plan: Plan) -> list[str]:
     for task in plan.fits.values():
         notes += [f"{task.name}: {note}" for note in folder.notes(task).get("notes", [])]
     return list(dict.fromkeys(notes))
-
-
-def _blurred(found: Sequence[Lift], truth: Mapping[tuple[str, str], TrueRow], roles: Mapping[str, str]) -> list[str]:
-    """Goals and guardrails whose truth is not much sharper than the estimate it is to judge."""
-    judged = [lift for lift in found if lift.known and roles[lift.metric] in ("goal", "guardrail")]
-    return sorted({t.metric for t in judged if not truth[t.arm, t.metric].expected_lift_se <= t.se / 2})
-
-
-def _warnings(
-    counts: Mapping[str, int], orders: Mapping[str, int], found: Sequence[Lift], blurred: Sequence[str]
-) -> list[str]:
-    warnings = []
-    small = {arm: n for arm, n in counts.items() if n < SMALL_ARM}
-    if small:
-        warnings.append(f"too few users to compare: {_said(small)}; at least {SMALL_ARM} per arm are needed")
-    few = {arm: n for arm, n in orders.items() if n < SPARSE_BUYERS}
-    if few:
-        warnings.append(
-            f"too few orders for intervals of money to be trusted: {_said(few)}; "
-            f"at least {SPARSE_BUYERS} per arm are needed"
-        )
-    unbounded = sorted({lift.metric for lift in found if lift.known and not lift.bounded})
-    if unbounded:
-        warnings.append(f"too few conversions to bound the lift of {', '.join(unbounded)}")
-    missing = sorted({f"{lift.metric} of {lift.arm}" for lift in found if not lift.known})
-    if missing:
-        warnings.append(f"can't tell {', '.join(missing)}: it or the control shows nothing that varies")
-    if blurred:
-        warnings.append(
-            f"the truth itself is uncertain for {', '.join(blurred)} (its error is over half the estimate's); "
-            f"raise truth.users"
-        )
-    return warnings
-
-
-def _said(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{arm} {n}" for arm, n in counts.items())

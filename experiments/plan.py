@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.metrics import USERS
 from experiments.spec import Experiment
 from experiments.tasks import Task
 from policies.base import AbstractPolicy
+from sim.oracle import additive
 
 STAGES = "experiments.stages"
 
@@ -17,41 +19,71 @@ STAGES = "experiments.stages"
 class Plan:
     """All tasks, and those that the analysis reads.
 
-    warmups, tests: by market. policies: by arm. truths: by (arm, market).
+    warmups: by market. policies: by arm. tests: by (unit, market); coupled markets share a task.
+    truths: by (arm, market). fronts: by (point, market), from all weight on the second goal to all on the first.
     """
 
     warmups: Mapping[int, Task]
     fits: Mapping[str, Task]
     policies: Mapping[str, Task]
-    tests: Mapping[int, Task]
+    tests: Mapping[tuple[str, int], Task]
     truths: Mapping[tuple[str, int], Task]
+    fronts: Mapping[tuple[int, int], Task]
 
     def tasks(self) -> list[Task]:
         """Every task once, in an order that could be worked through."""
-        every = [*self.warmups.values(), *self.fits.values(), *self.tests.values(), *self.truths.values()]
+        stages = (self.warmups, self.fits, self.tests, self.truths, self.fronts)
+        every = [task for stage in stages for task in stage.values()]
         return list({task.key: task for task in every}.values())  # equal arms share their truth
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What most tasks are given. base: world and seeds, without the split. tick: of waves; in the base where it
+    changes results, which it does where users share."""
+
+    spec: Mapping[str, Any]
+    base: Mapping[str, Any]
+    tick: Mapping[str, Any]
+    warmups: Mapping[int, Task]
+
+    @property
+    def split(self) -> dict[str, Any]:
+        return {**self.base, "seed": self.spec["seed"]}
 
 
 def plan(experiment: Experiment) -> Plan:
     """The tasks of an experiment, market by market and arm by arm."""
     spec = experiment.resolved()
-    # A tick groups work and changes no result; which seed matters differs by stage.
-    world = {key: value for key, value in spec["world"].items() if key != "tick_minutes"}
-    seed = {name: spec["seed"][name] for name in ("world", "luck")}
-    base, tick = {"world": world, "seed": seed}, {"tick_minutes": spec["world"]["tick_minutes"]}
-    markets = range(experiment.world.markets)
-    warm = spec["warmup"]
+    warm, seed = spec["warmup"], {name: spec["seed"][name] for name in ("world", "luck")}
+    # A tick groups work and changes no result, unless users share something; which seed matters differs by stage.
+    base, tick = {"world": _world(spec), "seed": seed}, {"tick_minutes": spec["world"]["tick_minutes"]}
+    if spec["world"]["sharing"]:
+        base |= tick
     logging = {"days": warm["days"], "policy": warm["policy"], "temperature": warm["explore"]["temperature"]}
     warmups = {
-        m: Task("warm-up", f"market {m}", f"{STAGES}:warmup", base | logging | {"market": m}, {}, tick, 20)
-        for m in markets
+        m: Task("warm-up", f"market {m}", f"{STAGES}.warmup:run", base | logging | {"market": m}, {}, tick, 20)
+        for m in range(experiment.world.markets)
     }
     fits: dict[str, Task] = {}
     logs = {f"log {m:06d}": task for m, task in warmups.items()}
     policies = {arm: _fit(experiment.policy(arm), spec, logs, fits) for arm in experiment.experiment.arms}
-    split = {**base, "seed": spec["seed"]}
-    tests = _tests(spec, split, tick, warmups, policies)
-    return Plan(warmups, fits, policies, tests, _truths(spec, split, tick, warmups, policies))
+    given = _Base(spec, base, tick, warmups)
+    tests: dict[tuple[str, int], Task] = {}
+    for unit in experiment.units:
+        tests |= {(unit, m): task for m, task in _tests(given, unit, policies, experiment.experiment.coupled).items()}
+    return Plan(warmups, fits, policies, tests, _truths(given, policies), _fronts(experiment, given))
+
+
+def _world(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The world that tasks are given: without what changes no result, with the faults that it has."""
+    world = {key: value for key, value in spec["world"].items() if key != "tick_minutes"}
+    world["scenario"] = {**world["scenario"], "targets": {}}
+    heavy = spec["faults"]["heavy_spenders"]
+    if heavy is not None:
+        people = {**world["scenario"]["people"], "heavy_share": heavy["share"], "heavy_units": heavy["units"]}
+        world["scenario"] = {**world["scenario"], "people": people}
+    return world
 
 
 def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Task], fits: dict[str, Task]) -> Task:
@@ -65,58 +97,102 @@ def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Tas
     name = policy.name if policy.name != "goal" else f"goal {policy.spec()['goal']}"
     cost = 0.1 if models or not policy.learns else 10
     # Fusion comes after the fit: it is handed over to build the policy, and is no part of the key.
-    task = Task("fit", name, f"{STAGES}:fit", arguments, {**logs, **models}, {"policy": policy.spec()}, cost)
+    task = Task("fit", name, f"{STAGES}.fit:run", arguments, {**logs, **models}, {"policy": policy.spec()}, cost)
     return fits.setdefault(task.key, task)
 
 
-def _tests(
-    spec: Mapping[str, Any],
-    base: Mapping[str, Any],
-    tick: Mapping[str, Any],
-    warmups: Mapping[int, Task],
-    policies: Mapping[str, Task],
-) -> dict[int, Task]:
-    test = spec["experiment"]
+def _tests(given: _Base, unit: str, policies: Mapping[str, Task], coupled: bool) -> dict[int, Task]:
+    test, spec = given.spec["experiment"], given.spec
     # Sorted, so that the order in which a spec names its arms is no part of the key.
-    arms = {arm: _serving(test["arms"][arm]) | {"share": test["arms"][arm]["share"]} for arm in sorted(test["arms"])}
-    arguments = {"days": test["days"], "control": test["control"], "salt": test["assign"]["salt"], "arms": arms}
-    fitted = {f"arm {arm}": task for arm, task in policies.items()}
-    return {
-        m: Task(
-            "arms",
-            f"market {m}",
-            f"{STAGES}:arms",
-            {**base, **arguments, "market": m},
-            {"warm-up": warmup, **fitted},
-            tick,
-            30,
-        )
-        for m, warmup in warmups.items()
+    arms = {
+        arm: _serving(test["arms"][arm]) | {name: test["arms"][arm][name] for name in ("share", "retrain")}
+        for arm in sorted(test["arms"])
     }
+    arguments = {
+        "days": test["days"],
+        "control": test["control"],
+        "assign": {"unit": unit, "salt": test["assign"]["salt"], "block_hours": test["assign"]["block_hours"]},
+        "arms": arms,
+        "ramp": test["ramp"],
+        "guard": test["guard"],
+        "looks": sorted({*spec["analysis"]["looks"], -(-test["days"] // 2)}),
+        "faults": {name: spec["faults"][name] for name in ("novelty", "lost_rows")},
+        "max_train_rows": spec["warmup"]["max_train_rows"],
+    }
+    fitted = {f"arm {arm}": task for arm, task in policies.items()}
+
+    def task(markets: list[int]) -> Task:
+        needs = {f"warm-up {m:06d}": given.warmups[m] for m in markets} | fitted
+        of = f"market {markets[0]}" if len(markets) == 1 else f"{len(markets)} markets"
+        name = of if unit == test["assign"]["unit"] else f"{of}, by {unit}"
+        function, weight = f"{STAGES}.arms:run", 30 * len(markets)
+        return Task("arms", name, function, {**given.split, **arguments, "markets": markets}, needs, given.tick, weight)
+
+    markets = list(given.warmups)
+    if coupled:
+        return dict.fromkeys(markets, task(markets))
+    return {m: task([m]) for m in markets}
 
 
-def _truths(
-    spec: Mapping[str, Any],
-    base: Mapping[str, Any],
-    tick: Mapping[str, Any],
-    warmups: Mapping[int, Task],
-    policies: Mapping[str, Task],
-) -> dict[tuple[str, int], Task]:
-    test = spec["experiment"]
-    shared = {"days": test["days"], "truth": spec["truth"]["users"]}
+def _truths(given: _Base, policies: Mapping[str, Task]) -> dict[tuple[str, int], Task]:
+    test, spec = given.spec["experiment"], given.spec
+    share = 1 if spec["world"]["sharing"] else spec["truth"]["users"]
+    shared = {"days": test["days"], "truth": share, "looks": spec["analysis"]["looks"]}
     return {
         (arm, m): Task(
             "truth",
             f"{arm}, market {m}",
-            f"{STAGES}:truth",
-            {**base, **shared, "market": m, "arm": _serving(test["arms"][arm])},
+            f"{STAGES}.truth:run",
+            {**given.split, **shared, "market": m, "arm": _serving(test["arms"][arm])},
             {"warm-up": warmup, "policy": policies[arm]},
-            {**tick, "name": arm},
+            {**given.tick, "name": arm},
             6,
         )
         for arm in test["arms"]
-        for m, warmup in warmups.items()
+        for m, warmup in given.warmups.items()
     }
+
+
+def _fronts(experiment: Experiment, given: _Base) -> dict[tuple[int, int], Task]:
+    """Rankers that know the truth, from all weight on the second goal to all on the first."""
+    columns = front_columns(experiment)
+    n, spec = experiment.truth.front, given.spec
+    if columns is None:
+        return {}
+    shared = {"days": spec["experiment"]["days"], "truth": spec["truth"]["front_users"], "looks": []}
+    return {
+        (k, m): Task(
+            "front",
+            f"point {k + 1} of {n}, market {m}",
+            f"{STAGES}.truth:front",
+            {
+                **given.split,
+                **shared,
+                "market": m,
+                "weights": {columns[0]: k / max(n - 1, 1), columns[1]: 1 - k / max(n - 1, 1)},
+            },
+            {"warm-up": warmup},
+            given.tick,
+            2,
+        )
+        for k in range(n)
+        for m, warmup in given.warmups.items()
+    }
+
+
+def front_columns(experiment: Experiment) -> tuple[str, str] | None:
+    """What the true front weighs: the first two goals' numerators; None where they cannot be weighed exactly.
+
+    They can where both are sums over impressions, per impression or per user, and users share nothing.
+    """
+    goals, metrics = experiment.metrics.goals, experiment.world.scenario.metrics
+    if not experiment.truth.front or len(goals) < 2 or experiment.world.sharing:
+        return None
+    first, second = (metrics[goal] for goal in goals[:2])
+    fine = all(
+        additive(metric.numerator) and metric.denominator in (USERS, "impressions") for metric in (first, second)
+    )
+    return (first.numerator, second.numerator) if fine and first.numerator != second.numerator else None
 
 
 def _serving(arm: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,12 +53,20 @@ def translate(error: Mapping[str, Any], above: Place, schema: Mapping[str, Any] 
         above: where the validated value stands in the document.
         schema: JSON schema of that value, for the names and defaults it knows.
     """
-    location = tuple(error["loc"])
+    location = _without_tags(tuple(error["loc"]))
     below = location[:-1] if len(location) > 1 and location[-1] == "[key]" else location
     several = getattr((error.get("ctx") or {}).get("error"), "problems", None)
     if several:
         return [Problem(above + below + where, text) for where, text in several]
     return [_problem(error, above, below, schema)]
+
+
+def _without_tags(location: Place) -> Place:
+    """The place in the document: pydantic puts the chosen `type` of an attention model into the path."""
+    for at, step in enumerate(location[:-1]):
+        if step == "attention":
+            return location[: at + 1] + location[at + 2 :]
+    return location
 
 
 def _problem(error: Mapping[str, Any], above: Place, below: Place, schema: Mapping[str, Any] | None) -> Problem:
@@ -72,6 +80,10 @@ def _problem(error: Mapping[str, Any], above: Place, below: Place, schema: Mappi
         whole = "got " in text or isinstance(error["input"], dict | list)
         return Problem(place, text if whole else f"{text}, got {_short(error['input'])}")
     must = _must(error)
+    if kind == "union_tag_invalid":
+        tag, choices = (str((error.get("ctx") or {})[name]) for name in ("tag", "expected_tags"))
+        hint = nearest(tag, choices.replace("'", "").split(", "))
+        return Problem((*place, "type"), f"{must}, got {tag!r}{f'; {hint}'.rstrip() if hint else ''}")
     if kind in ("missing", "missing_argument"):
         described = _described(_at(schema, below))
         wanted = f"a value at position {place[-1]}" if isinstance(place[-1], int) else str(place[-1])
@@ -86,6 +98,11 @@ def _must(error: Mapping[str, Any]) -> str:
         return f"must be {sign} {context[name]:g}"
     if kind == "literal_error":
         return f"must be {context['expected']}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        known = context.get("expected_tags", "'position_based', 'trust_bias', 'cascade', 'dynamic_bayesian'")
+        return f"must have a type out of {str(known).replace(chr(39), '')}"
+    if kind == "too_short":
+        return f"must hold at least {context['min_length']}"
     if kind == "string_pattern_mismatch":
         return "must be letters, digits and _ . - (at most 64)"
     return _MUST.get(kind, str(error["msg"]).replace("Input should be", "must be"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from experiments.analysis.decision import Decision
+from experiments.analysis.interference import DesignRow
+from experiments.analysis.looks import LookRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,41 @@ class TrueRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """One point of the true front: the lifts over control, of the first and the second goal, of a ranker that
+    knows the truth and gives `weight` to the first."""
+
+    weight: float
+    first: float
+    second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The other side of the market, had everyone been served by one arm.
+
+    concentration: Gini coefficient of applications (or sales) over items. active: share of recruiters still there.
+    content: their mean satisfaction. Numbers that a world does not have are NaN.
+    """
+
+    arm: str
+    concentration: float
+    active: float
+    content: float
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything that a run found out.
 
     estimator: the one that decides. satisfaction_correlation: by observed metric, with hidden satisfaction.
-    orders: landed by arm. warnings: what a reader must know before believing a number.
+    unit: what was divided between the arms; n_users counts these units. meanings: of the metrics, in words.
+    lower_is_better: of which metrics.
+    conversion: the rare event that the test lives on. conversions: landed by arm.
+    designs: the same arms divided by other units, beside the truth. looks: the test as it stood earlier.
+    front: what rankers that know the truth attain on the first two goals. sides: the other side of the market.
+    stops: arms that the guard stopped, with the day and the cause.
+    warnings: what a reader must know before believing a number. finding: the answer to the experiment's question.
     """
 
     control: str
@@ -74,15 +106,29 @@ class Results:
     truth: tuple[TrueRow, ...]
     decision: Decision
     satisfaction_correlation: Mapping[str, float]
+    unit: str
+    meanings: Mapping[str, str]
     n_users: Mapping[str, int]
-    orders: Mapping[str, int]
+    conversion: str
+    conversions: Mapping[str, int]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    designs: tuple[DesignRow, ...] = ()
+    looks: tuple[LookRow, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
+    sides: tuple[Side, ...] = ()
+    stops: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    lower_is_better: tuple[str, ...] = ()
+    finding: str = ""
 
     def row(self, arm: str, metric: str, estimator: str | None = None) -> Row:
         """The row of an arm and a metric, by the deciding estimator or another."""
         wanted = estimator or self.estimator
         return next(r for r in self.rows if (r.arm, r.metric, r.estimator) == (arm, metric, wanted))
+
+    def with_finding(self, finding: str) -> Results:
+        """The same with the answer to the experiment's question."""
+        return replace(self, finding=finding)
 
     def metrics(self) -> list[str]:
         """Names in the order of the table: goals, guardrails, the rest."""
@@ -98,11 +144,18 @@ class Results:
             "decision": self.decision.to_dict(),
             "control": self.control,
             "estimator": self.estimator,
+            "unit": self.unit,
             "users": dict(self.n_users),
-            "orders": dict(self.orders),
+            self.conversion: dict(self.conversions),
             "results": [_nulled(row) for row in self.to_dicts()],
             "truth": [_nulled(asdict(row)) for row in self.truth],
             "satisfaction_correlation": _nulled(dict(self.satisfaction_correlation)),
+            "designs": [_nulled(asdict(row)) for row in self.designs],
+            "looks": [_nulled(asdict(row)) for row in self.looks],
+            "front": [_nulled(asdict(point)) for point in self.front],
+            "sides": [_nulled(asdict(side)) for side in self.sides],
+            "stops": {arm: {"day": day, "cause": cause} for arm, (day, cause) in self.stops.items()},
+            "finding": self.finding,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }

@@ -19,6 +19,7 @@ from experiments.executors import Listener, execute
 from experiments.plan import Plan, plan
 from experiments.results import Results
 from experiments.spec import Experiment
+from experiments.stages.arms import market_folder
 from experiments.store import IDENTITY, MANIFEST, RunFolder, link, write_text
 from experiments.tasks import program_hash
 from sim.logbook import HIDDEN_FILE, LOG_FILE
@@ -83,11 +84,14 @@ _OPENING = """{name}, with every value spelled out. Runs again as it is: seesaw 
 
 def _show_logs(folder: RunFolder, whole: Plan) -> None:
     """Logs and hidden truth under readable names; no bytes are copied where links exist."""
-    for period, tasks in (("warmup", whole.warmups), ("test", whole.tests)):
-        for market, task in tasks.items():
-            result = folder.result(task)
-            link(result / LOG_FILE, folder.path / "log" / f"{period}-market{market}.parquet")
-            link(result / HIDDEN_FILE, folder.path / "hidden" / f"{period}-market{market}.parquet")
+    shown = {f"warmup-market{m}": folder.result(task) for m, task in whole.warmups.items()}
+    unit = next(iter(whole.tests))[0]  # the test's own; what is set beside it keeps its log to itself
+    for (of, market), task in whole.tests.items():
+        if of == unit:
+            shown[f"test-market{market}"] = market_folder(folder.result(task), market)
+    for name, result in shown.items():
+        link(result / LOG_FILE, folder.path / "log" / f"{name}.parquet")
+        link(result / HIDDEN_FILE, folder.path / "hidden" / f"{name}.parquet")
     for market, task in whole.warmups.items():
         link(folder.result(task) / "users.parquet", folder.path / "log" / f"users-market{market}.parquet")
     link(folder.result(whole.warmups[0]) / "items.parquet", folder.path / "log" / "items.parquet")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from experiments.crosscheck import cross_problems
 from experiments.document import Document, DocumentError, Origin, is_there, parse_value, read_document, shortened
+from experiments.findings.table import Finding
 from experiments.metrics import nearest
-from experiments.policy_spec import Place, build_policy, policy_problems
+from experiments.policy_spec import build_policy
 from experiments.problems import Problem, translate
 from experiments.sections.analysis import AnalysisSection
 from experiments.sections.common import Section
 from experiments.sections.experiment import ExperimentSection
+from experiments.sections.faults import FaultsSection
 from experiments.sections.metrics import MetricsSection
 from experiments.sections.seeds import Seeds
 from experiments.sections.truth import TruthSection
@@ -45,6 +48,13 @@ class Experiment(Section):
     metrics: MetricsSection
     truth: TruthSection = TruthSection()
     analysis: AnalysisSection = AnalysisSection()
+    faults: FaultsSection = FaultsSection()
+    finding: Finding | None = None
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What is divided between the arms: the test's own unit, then those set beside it."""
+        return (self.experiment.assign.unit, *self.experiment.assign.beside)
 
     def policy(self, arm: str) -> AbstractPolicy:
         """The policy of an arm, unfitted; the control's default is the warm-up's."""
@@ -62,13 +72,17 @@ class Experiment(Section):
     def identity(self) -> str:
         """A hash of everything the run depends on."""
         values = self.resolved()
-        del values["world"]["tick_minutes"]  # changes no result
+        del values["world"]["scenario"]["targets"]  # changes no result
+        if not self.world.sharing:  # where users share, a wave finds the shelf as it was when its tick began
+            del values["world"]["tick_minutes"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def quick(self) -> Experiment:
-        """The same pipeline on a tenth of the users, half the days and a tenth of the training rows."""
+        """The same pipeline on a tenth of the users, half the days and a tenth of the training rows; its calendar
+        is halved too."""
         world, warmup, test = self.world, self.warmup, self.experiment
         users = max(world.users // 10, 2 * world.markets)
+        looks = sorted({-(-day // 2) for day in self.analysis.looks})
         return self.model_copy(
             update={
                 "name": f"{self.name[:58]}-quick",
@@ -79,7 +93,8 @@ class Experiment(Section):
                         "max_train_rows": max(1000, warmup.max_train_rows // 10),
                     }
                 ),
-                "experiment": test.model_copy(update={"days": -(-test.days // 2)}),
+                "experiment": test.in_half_the_days(),
+                "analysis": self.analysis.model_copy(update={"looks": looks}),
             }
         )
 
@@ -132,7 +147,7 @@ def validate(document: Document) -> Experiment:
     except ValidationError as invalid:
         schema = Experiment.model_json_schema()
         problems += [problem for error in invalid.errors() for problem in translate(dict(error), (), schema)]
-    problems += _policies_of(document)
+    problems += cross_problems(document)
     if problems:
         raise SpecError(sorted_lines(document, problems))
     assert experiment is not None
@@ -165,11 +180,16 @@ def find_experiment(source: str) -> Path:
 
 
 def _inline_scenario(document: Document, folder: Path) -> None:
-    """Replace the name or path of a scenario by the scenario itself."""
-    named = document.get(("world", "scenario"))
+    """Replace the name or path of a scenario by the scenario itself; with `like`, what stands beside it is changed."""
+    place = ("world", "scenario")
+    named, changes = document.get(place), dict[tuple[str, ...], Any]()
+    origin, written = document.origin(place), Document(document.file, {}, dict(document.origins))
+    if isinstance(named, dict) and isinstance(named.get("like"), str):
+        changes = dict(_leaves(named, ()))
+        del changes[("like",)]
+        named = named["like"]
     if not isinstance(named, str):
         return
-    origin = document.origin(("world", "scenario"))
     known = {file.stem: file for file in sorted(SCENARIOS.glob("*.yaml"))}
     path = known.get(named) or folder / named
     if not is_there(path):
@@ -177,7 +197,21 @@ def _inline_scenario(document: Document, folder: Path) -> None:
             f"{origin} world.scenario: must be a scenario or a file beside the spec, got {shortened(named)!r}; "
             f"{nearest(named, known)}the scenarios are {', '.join(known)}"
         )
-    document.graft(("world", "scenario"), read_document(path, f"{path.name}" if named in known else str(path)))
+    document.graft(place, read_document(path, f"{path.name}" if named in known else str(path)))
+    for below, value in changes.items():
+        document.put(place + below, value, written.origin(place + below))
+        within = len(place + below)
+        document.origins |= {at: of for at, of in written.origins.items() if at[:within] == place + below}
+
+
+def _leaves(values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value that is no mapping, with its place; an empty mapping is a value, and so is one with a `type`,
+    since another type has other keys."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value and "type" not in value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def _override(document: Document, text: str) -> None:
@@ -190,29 +224,3 @@ def _override(document: Document, text: str) -> None:
     if below_scenario and not isinstance(document.get(("world", "scenario")), dict):
         return  # applied once the scenario is there
     document.put(place, parse_value(value, origin), origin)
-
-
-def _policies_of(document: Document) -> list[Problem]:
-    """Problems of the policies, and of what only sections together can tell."""
-    places: list[Place] = [("warmup", "policy")]
-    arms = document.get(("experiment", "arms"))
-    if isinstance(arms, dict):
-        places += [("experiment", "arms", name, "policy") for name in arms]
-    problems: list[Problem] = []
-    for place in places:
-        mapping = document.get(place)
-        if mapping is None:
-            continue
-        for below, error, found in policy_problems(mapping):
-            problems += translate({**error, "loc": below}, place, found.json_schema() if found else None)
-    warmup = document.get(("warmup", "policy"))
-    if warmup is not None and not policy_problems(warmup):
-        policy = build_policy({"type": warmup} if isinstance(warmup, str) else warmup)
-        if policy.learns:
-            problems.append(
-                Problem(
-                    ("warmup", "policy"),
-                    f"must need no training, since there is no log yet, got {policy.name!r}; try production",
-                )
-            )
-    return problems

@@ -16,7 +16,8 @@ _ROOT = Path(__file__).parent.parent
 _SOURCES = (
     "sim",
     "policies",
-    "experiments/stages.py",
+    "experiments/stages",
+    "experiments/analysis",
     "experiments/assignment.py",
     "experiments/policy_spec.py",
     "experiments/sections",

@@ -48,9 +48,14 @@ def _policies() -> Iterator[tuple[str, str]]:
 
 
 def _metrics() -> Iterator[tuple[str, str]]:
-    from experiments.metrics import METRICS
+    """Metrics of every scenario, under its name."""
+    from experiments.document import read_document
+    from experiments.spec import SCENARIOS
 
-    return ((metric.name, metric.meaning) for metric in METRICS.values())
+    for path in sorted(SCENARIOS.glob("*.yaml")):
+        for name, metric in read_document(path).values.get("metrics", {}).items():
+            better = "; lower is better" if metric.get("better") == "lower" else ""
+            yield f"{path.stem}.{name}", f"{metric['meaning']}{better}"
 
 
 def _first_comment(path: Path) -> str:

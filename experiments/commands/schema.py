@@ -37,9 +37,11 @@ def experiment_schema() -> dict[str, Any]:
         field["anyOf"] = choices
     scenario = definitions["WorldSection"]["properties"]["scenario"]
     reference = scenario.pop("$ref")
-    scenario["anyOf"] = [{"type": "string"}, {"$ref": reference}]
+    changed = {"type": "object", "properties": {"like": {"type": "string"}}, "required": ["like"]}
+    scenario["anyOf"] = [{"type": "string"}, {"$ref": reference}, changed]
     schema["properties"]["seed"] = {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/Seeds"}]}
-    margins = definitions["MetricsSection"]["properties"]["guardrails"]
-    margins["additionalProperties"] = {"type": ["number", "string"], "pattern": r"^-[0-9.]+ *%$"}
+    margin = {"type": ["number", "string"], "pattern": r"^[+-]?[0-9.]+ *%$"}
+    definitions["MetricsSection"]["properties"]["guardrails"]["additionalProperties"] = margin
+    definitions["Guard"]["properties"]["margin"] = margin
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema

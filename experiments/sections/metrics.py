@@ -7,30 +7,29 @@ from typing import Annotated
 from annotated_types import Gt, Lt
 from pydantic import Field, field_validator, model_validator
 
-from experiments.metrics import METRICS, nearest
 from experiments.sections.common import Change, Section
 
-Margin = Annotated[Change, Gt(-1), Lt(0)]
+Margin = Annotated[Change, Gt(-1), Lt(1)]
 
 
 class MetricsSection(Section):
-    """Goals decide, guardrails veto, everything else is reported.
+    """Goals decide, guardrails veto, everything else that the scenario measures is reported.
 
-    goals: in order of importance. guardrails: by metric, the largest loss that is acceptable, such as -1%.
+    goals: in order of importance; higher must be better.
+    guardrails: by metric, the largest loss that is acceptable, such as -1%; the largest rise, such as +5%, of a
+        metric that is better when lower.
     """
 
     goals: Annotated[list[str], Field(min_length=1)]
     guardrails: dict[str, Margin] = {}
 
-    @field_validator("goals", "guardrails")
+    @field_validator("guardrails")
     @classmethod
-    def _known(cls, names: list[str] | dict[str, float]) -> list[str] | dict[str, float]:
-        observed = [metric.name for metric in METRICS.values() if not metric.hidden]
-        for name in names:
-            if name not in observed:
-                near = nearest(name, observed)
-                raise ValueError(f"must be observed metrics, got {name!r}; {near}the metrics are {', '.join(observed)}")
-        return names
+    def _not_zero(cls, margins: dict[str, float]) -> dict[str, float]:
+        for name, margin in margins.items():
+            if margin == 0:
+                raise ValueError(f"a margin must not be 0, got 0 for {name}; try -1%")
+        return margins
 
     @model_validator(mode="after")
     def _disjoint(self) -> MetricsSection:

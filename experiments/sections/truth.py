@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 
 from experiments.sections.common import Section
 
@@ -12,7 +12,12 @@ from experiments.sections.common import Section
 class TruthSection(Section):
     """Every arm over the same users with the same luck.
 
-    users: share of all users that live through every arm. More users, a sharper truth, and more time.
+    users: share of all users that live through every arm. More users, a sharper truth, and more time. Where users
+        share something, everybody does.
+    front: points of the true trade-off front: rankers that know the truth and weigh the first two goals; 0, none.
+    front_users: share of all users that live through each of these.
     """
 
     users: Annotated[float, Gt(0), Le(1)] = 0.2
+    front: Annotated[int, Ge(0), Le(101)] = 0
+    front_users: Annotated[float, Gt(0), Le(1)] = 0.05

@@ -10,13 +10,13 @@ from annotated_types import Ge, Le
 from pydantic import model_validator
 
 from experiments.sections.common import Section
-from sim.bounds import Spread
-from sim.clock import DAY
+from sim.bounds import Share, Spread
+from sim.clock import DAY, HOUR
 from sim.records import Ints
-from sim.world import Scenario, World, build
+from sim.scenario import Scenario, with_conflict
+from sim.world import World, build
 
 LEAST_WAVE = 1000  # visits per wave; waves of a thousand run at the speed of a plain NumPy loop
-NEEDED_ACTIONS = ("click", "collect", "cart", "buy")
 _TICKS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440)  # minutes that divide a day
 
 
@@ -26,16 +26,21 @@ class WorldSection(Section):
     scenario: a name in the library, a path to a YAML file beside this one, or the scenario itself.
     users: over all markets. markets: parts that do not touch each other; user u lives in market u mod markets.
     dynamics: whether satisfaction changes when people come back.
+    sharing: whether users share what the scenario's market says: stock, or the attention of recruiters.
+    conflict: how far what makes people click is opposed to what makes them stay and buy: 0 aligned, 0.5
+        unrelated, 1 opposed; empty, as the scenario says.
     hidden_intent: sd of a mood that drives click and buy together and that nobody sees; 0 is off, empty as
         the scenario says.
     tick_minutes: length of a wave. Empty: chosen so that a wave holds about a thousand visits. It groups
-        work and changes no result.
+        work and changes no result, unless users share: a wave finds what is shared as it was when it began.
     """
 
     scenario: Scenario
     users: Annotated[int, Ge(2), Le(10**9)] = 40_000
     markets: Annotated[int, Ge(1), Le(10_000)] = 2
     dynamics: bool = True
+    sharing: bool = False
+    conflict: Share | None = None
     hidden_intent: Spread | None = None
     tick_minutes: Annotated[int, Ge(1), Le(1440)] | None = None
 
@@ -54,11 +59,18 @@ class WorldSection(Section):
                 f"{scenario.catalogue.items} items in {self.markets} markets; raise scenario.catalogue.items or "
                 f"lower markets"
             )
-        lacking = [action for action in NEEDED_ACTIONS if action not in scenario.funnel.actions]
-        if lacking:
+        new = scenario.catalogue.new_share
+        there = per_market * (1 - new) - 4 * np.sqrt(per_market * new * (1 - new))  # of chance: 4 sd on the safe side
+        if there < candidates:
             raise ValueError(
-                f"scenario.funnel.actions must hold {', '.join(NEEDED_ACTIONS)}, which the metrics and policies are "
-                f"about, got none named {', '.join(lacking)}"
+                f"every market needs at least scenario.browse.candidates = {candidates} items on day 0, and with "
+                f"scenario.catalogue.new_share {new} may have {there:.0f}; raise scenario.catalogue.items"
+            )
+        market = scenario.market
+        if self.sharing and market.stock is None and market.recruiters is None:
+            raise ValueError(
+                f"sharing needs scenario.market.stock or scenario.market.recruiters, {scenario.name} has neither; "
+                f"give one or drop sharing"
             )
         if self.tick_minutes is not None and 1440 % self.tick_minutes:
             raise ValueError(f"tick_minutes must divide a day of 1440 minutes, got {self.tick_minutes}; try 60")
@@ -71,6 +83,8 @@ class WorldSection(Section):
             scenario = replace(scenario, satisfaction=replace(scenario.satisfaction, return_strength=0.0))
         if self.hidden_intent is not None:
             scenario = replace(scenario, browse=replace(scenario.browse, hidden_intent=self.hidden_intent))
+        if self.conflict is not None:
+            scenario = with_conflict(scenario, self.conflict)
         return scenario
 
     def users_of(self, market: int) -> Ints:
@@ -90,4 +104,6 @@ class WorldSection(Section):
         spread = self.scenario.satisfaction.gap_log_sd**2 / 2
         per_day = n_users / (self.scenario.people.habit_days * np.exp(spread))
         enough = [minutes for minutes in _TICKS if per_day * minutes / 1440 >= LEAST_WAVE]
-        return min(enough[0] * 60 if enough else DAY, DAY)
+        tick = enough[0] * 60 if enough else DAY
+        # What is shared is found as it was when the tick began: an hour, however few the users are.
+        return min(tick, HOUR) if self.sharing else tick

@@ -1,0 +1,24 @@
+"""Fitting: one policy on the frozen training log, from the models it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.policy_spec import build_policy
+from experiments.stages.common import Needs, Progress
+from sim.logbook import read_log
+
+
+def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progress) -> dict[str, Any]:
+    """Leaves the fitted policy."""
+    policy = build_policy(arguments["policy"])
+    fitted = {name: model.restore_from(needs[f"model {name}"]) for name, model in policy.needs().items()}
+    if fitted or not policy.learns:
+        policy.assemble(fitted).save(out)
+        return {"notes": [], "rows": 0}
+    log_folders = [needs[role] for role in sorted(needs) if role.startswith("log ")]
+    log = read_log(log_folders, arguments["max_train_rows"], arguments["seed"]["luck"])
+    policy.fit(log).save(out)
+    return {"notes": policy.notes(), "rows": len(log)}
