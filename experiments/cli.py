@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("experiments.commands.new", "Write a commented experiment to start from."),
     "validate": ("experiments.commands.validate", "Check an experiment and say everything that is wrong with it."),
     "schema": ("experiments.commands.schema", "Print the JSON Schema of experiments."),
+    "world": ("experiments.commands.world", "Hold a scenario's simulated people against published numbers."),
     "list": ("experiments.commands.listing", "List experiments, policies, metrics or scenarios."),
 }
 
