@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
+from experiments.analysis.interference import DesignRow
+from experiments.analysis.looks import LookRow
 from experiments.results import Row
 
 CANT_TELL = "can't tell"
 MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
 FINE = 0.0005  # a half-width below 0.05 % would read "0.0" with one digit
 FIGURE_NAME = 16  # characters of a name that fit beside a panel
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A lift with the ends of its interval and the truth, whichever table it is from; relative, NaN where unknown."""
+
+    lift: float
+    low: float
+    high: float
+    truth: float
+
+
+def span(row: Row) -> Span:
+    """Of the test, at its end."""
+    return Span(row.lift, row.ci_low, row.ci_high, row.true_lift)
+
+
+def design_span(row: DesignRow) -> Span:
+    """Of one design."""
+    return Span(row.estimate, row.low, row.high, row.truth)
+
+
+def look_span(row: LookRow) -> Span:
+    """Of one look."""
+    return Span(row.lift, row.low, row.high, row.true_lift)
 
 
 def percent(x: float, digits: int = 1) -> str:
@@ -23,13 +52,13 @@ def points(x: float, digits: int = 1) -> str:
     return f"{x * 100:,.{digits}f}" if math.isfinite(x) else CANT_TELL
 
 
-def cell(row: Row) -> str:
+def cell(told: Span) -> str:
     """Lift, half the width of its interval and the truth, in percent: "+5.7 % ± 1.9 (+4.9)"."""
-    digits = _digits(row)
-    truth = _signed(row.true_lift, digits) if math.isfinite(row.true_lift) else CANT_TELL
-    if not math.isfinite(row.lift):
+    digits = _digits(told)
+    truth = _signed(told.truth, digits) if math.isfinite(told.truth) else CANT_TELL
+    if not math.isfinite(told.lift):
         return f"{CANT_TELL} ({truth})"
-    return f"{percent(row.lift, digits)} ± {_half_width(row, digits)} ({truth})"
+    return f"{percent(told.lift, digits)} ± {_half_width(told, digits)} ({truth})"
 
 
 def apart(x: float, other: float) -> int:
@@ -37,17 +66,22 @@ def apart(x: float, other: float) -> int:
     return next((d for d in (1, 2) if x == other or percent(x, d) != percent(other, d)), 3)
 
 
-def interval(row: Row) -> str:
-    """Both ends of a row's interval: "+3.8 % to +7.6 %"; "can't tell" where it has no ends."""
-    if not bounded(row):
+def interval(told: Span) -> str:
+    """Both ends of an interval: "+3.8 % to +7.6 %"; "can't tell" where it has no ends."""
+    if not bounded(told):
         return CANT_TELL
-    digits = _digits(row)
-    return f"{percent(row.ci_low, digits)} to {percent(row.ci_high, digits)}"
+    digits = _digits(told)
+    return f"{percent(told.low, digits)} to {percent(told.high, digits)}"
 
 
-def bounded(row: Row) -> bool:
-    """Whether a row's interval has two ends."""
-    return math.isfinite(row.ci_low) and math.isfinite(row.ci_high)
+def with_interval(told: Span) -> str:
+    """A lift and both ends of its interval: "+5.7 % (+3.8 % to +7.6 %)"."""
+    return f"{percent(told.lift, _digits(told))} ({interval(told)})" if math.isfinite(told.lift) else CANT_TELL
+
+
+def bounded(told: Span) -> bool:
+    """Whether an interval has two ends."""
+    return math.isfinite(told.low) and math.isfinite(told.high)
 
 
 def p_value(p: float) -> str:
@@ -55,6 +89,11 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return CANT_TELL
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def dashed(x: float, digits: int = 2) -> str:
+    """A plain number; a dash where there is none to be had."""
+    return f"{x:.{digits}f}" if math.isfinite(x) else DASH
 
 
 def number(x: float) -> str:
@@ -77,13 +116,13 @@ def shorten(name: str, longest: int = FIGURE_NAME) -> str:
     return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
 
 
-def _digits(row: Row) -> int:
-    fine = bounded(row) and (row.ci_high - row.ci_low) / 2 < FINE
+def _digits(told: Span) -> int:
+    fine = bounded(told) and (told.high - told.low) / 2 < FINE
     return 2 if fine else 1
 
 
-def _half_width(row: Row, digits: int) -> str:
-    return points((row.ci_high - row.ci_low) / 2, digits) if bounded(row) else CANT_TELL
+def _half_width(told: Span, digits: int) -> str:
+    return points((told.high - told.low) / 2, digits) if bounded(told) else CANT_TELL
 
 
 def _signed(x: float, digits: int) -> str:

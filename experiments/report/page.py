@@ -10,51 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from experiments.analysis.decision import ArmVerdict
 from experiments.analysis.verdicts import SRM_ALPHA
-from experiments.metrics import METRICS
-from experiments.report.figures import (
-    arm_colours,
-    challengers,
-    forest_panel,
-    names_width,
-    style,
-    tradeoff,
-    tradeoff_pair,
-)
+from experiments.findings.interference import SURE
+from experiments.report import words
+from experiments.report.figures import arm_colours, front_is_near, tradeoff_pair
 from experiments.report.format import (
     CANT_TELL,
+    DASH,
     apart,
     bounded,
     cell,
-    interval,
+    dashed,
+    design_span,
+    look_span,
     number,
     p_value,
     percent,
     points,
+    span,
     typeset,
+    with_interval,
 )
-from experiments.report.svg import inline_svg
-from experiments.results import Results, Row
+from experiments.report.front import gaps
+from experiments.report.panels import design_panels, forest_panels, front_figure, look_panels, tradeoff_figure
+from experiments.report.rows import challengers, design_metrics, look_days, look_metrics, looks_at, rows_by_arm
+from experiments.results import Results
 from experiments.spec import Experiment
 
 TEMPLATE = "page.html.j2"
-ESTIMATORS = {"cuped": "adjusted by the warm-up (CUPED)", "raw": "unadjusted"}
-PANEL_WIDTH, PANEL_HEAD, PANEL_ROW = 3.8, 0.42, 0.29  # inches at 100 pixels each: three panels beside each other
-TRADEOFF_SIZE = (4.7, 3.9)
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One metric of the forest."""
-
-    metric: str
-    role: str
-    meaning: str
-    figure: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +58,8 @@ class ArmFacts:
 
     name: str
     share: str
-    users: int
-    orders: int
+    units: int
+    conversions: int
     policy: str
 
 
@@ -89,78 +74,100 @@ def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) 
     )
     environment.filters |= {
         "percent": lambda x, digits=1: typeset(percent(x, digits)),
-        "cell": lambda row: typeset(cell(row)),
-        "interval": lambda row: typeset(interval(row)),
+        "share": lambda x, digits=0: typeset(f"{dashed(100 * x, digits)} %") if math.isfinite(x) else DASH,
+        "percent_or_dash": lambda x: typeset(percent(x)) if math.isfinite(x) else DASH,
+        "gap": lambda x: typeset(percent(x).removesuffix(" %")) if math.isfinite(x) else DASH,
+        "cell": lambda row: typeset(cell(span(row))),
+        "look": lambda row: typeset(cell(look_span(row))),
+        "design": lambda row: typeset(with_interval(design_span(row))),
         "number": lambda x: typeset(number(x)),
+        "dashed": lambda x, digits=2: typeset(dashed(x, digits)),
         "beside": lambda x, other: typeset(percent(x, apart(x, other))),
         "points": points,
         "p_value": p_value,
-        "typeset": typeset,
+        "typeset": lambda text: typeset(text).replace(" %", "\N{NO-BREAK SPACE}%"),
     }
-    alpha = experiment.analysis.alpha
     return environment.get_template(TEMPLATE).render(
         experiment=experiment,
         results=results,
-        decision=results.decision,
-        why=results.decision.sentence.removeprefix(results.decision.verdict).lstrip(" :"),
-        alpha=alpha,
-        arms=challengers(results),
-        colours=arm_colours(results),
-        mismatch=results.decision.srm_p_value < SRM_ALPHA,
-        srm_alpha=SRM_ALPHA,
-        panels=_panels(results, alpha),
-        pair=tradeoff_pair(results),
-        tradeoff=_tradeoff(results),
-        interval_kinds=list(dict.fromkeys(row.ci_kind for row in results.rows)),
         cant_tell=CANT_TELL,
-        estimator=ESTIMATORS.get(results.estimator, results.estimator),
-        estimators={name: ESTIMATORS.get(name, name) for name in _estimators(results)},
-        roles=_roles(results),
-        meanings={metric: _meaning(metric) for metric in results.metrics()},
-        coverage=_coverage(results),
-        standings={goal: _standings(results, goal) for goal in results.goals},
-        in_truth={verdict.arm: _in_truth(results, verdict) for verdict in results.decision.arms},
-        arm_facts=[_arm_facts(experiment, results, arm) for arm in results.arms],
-        facts=_facts(manifest),
-        versions=manifest.get("versions", {}),
-        checksums=manifest.get("log_checksums", {}),
-        fits=manifest.get("fits", {}),
+        **_decided(results),
+        **_compared(experiment, results),
+        **_beside_the_truth(results),
+        **_of_the_run(experiment, results, manifest),
     )
 
 
-def _panels(results: Results, alpha: float) -> list[Panel]:
-    return [_panel(results, metric, alpha, f"m{n}") for n, metric in enumerate(results.metrics())]
+def _decided(results: Results) -> dict[str, Any]:
+    """What the first screen says."""
+    decision = results.decision
+    return {
+        "decision": decision,
+        "why": decision.sentence.removeprefix(decision.verdict).lstrip(" :"),
+        "arms": challengers(results),
+        "colours": arm_colours(results),
+        "units": words.units(results),
+        "counted": words.counted(results),
+        "conversions": words.conversions(results),
+        "warnings": words.warnings(results),
+        "mismatch": decision.srm_p_value < SRM_ALPHA,
+        "tested_shares": math.isfinite(decision.srm_p_value),
+        "srm_alpha": SRM_ALPHA,
+        "in_truth": {verdict.arm: _in_truth(results, verdict) for verdict in decision.arms},
+    }
 
 
-def _panel(results: Results, metric: str, alpha: float, key: str) -> Panel:
-    rows = [results.row(arm, metric) for arm in challengers(results)]
-    height = PANEL_HEAD + PANEL_ROW * (len(rows) + (0.55 if metric in results.guardrails else 0))
-    with style():
-        figure = Figure(figsize=(PANEL_WIDTH, height))
-        left, bottom = names_width(results) / (PANEL_WIDTH * 72), 0.26 / height
-        axes = figure.add_axes((left, bottom, 0.94 - left, 0.98 - bottom))
-        forest_panel(axes, results, metric, alpha)
-        drawn = inline_svg(figure, key, f"{metric}: {'; '.join(_aloud(row) for row in rows)}")
-    return Panel(metric, rows[0].role, _meaning(metric), drawn)
+def _compared(experiment: Experiment, results: Results) -> dict[str, Any]:
+    """Arms against control, metric by metric."""
+    alpha = experiment.analysis.alpha
+    panels = forest_panels(results, alpha)
+    return {
+        "alpha": alpha,
+        "level": f"{100 * (1 - alpha):g} %",
+        "panels": panels,
+        "undrawn": len(results.metrics()) - len(panels),
+        "pair": tradeoff_pair(results),
+        "tradeoff": tradeoff_figure(results),
+        "interval_kinds": list(dict.fromkeys(row.ci_kind for row in results.rows)),
+        "fieller": words.fieller(results),
+        "estimator": words.estimator(results, results.estimator),
+        "estimators": {name: words.estimator(results, name) for name in _estimators(results)},
+        "roles": _roles(results),
+        "meanings": {metric: results.meanings.get(metric, "") for metric in results.metrics()},
+        "coverage": _coverage(results),
+        "standings": {goal: _standings(results, goal) for goal in results.goals},
+    }
 
 
-def _tradeoff(results: Results) -> Markup | None:
-    pair = tradeoff_pair(results)
-    if pair is None:
-        return None
-    upward, across = pair
-    said = [
-        f"{arm}: {across} {percent(results.row(arm, across).lift)}, {upward} {percent(results.row(arm, upward).lift)}"
-        for arm in challengers(results)
-    ]
-    with style():
-        figure = Figure(figsize=TRADEOFF_SIZE)
-        tradeoff(figure.add_axes((0.145, 0.12, 0.795, 0.86)), results)
-        return inline_svg(figure, "trade", f"Lift of {upward} against lift of {across}; {'; '.join(said)}")
+def _beside_the_truth(results: Results) -> dict[str, Any]:
+    """What only some experiments ask: the front, other designs, earlier days, the other side of the market."""
+    looks = {
+        metric: {arm: looks_at(results, metric, arm) for arm in challengers(results)}
+        for metric in look_metrics(results)
+    }
+    return {
+        "gaps": gaps(results),
+        "near": front_is_near(results),
+        "front": None if front_is_near(results) else front_figure(results),
+        "design_panels": design_panels(results),
+        "designs": {metric: rows_by_arm(results, metric) for metric in design_metrics(results)},
+        "sure_bias": SURE,
+        "look_days": look_days(results),
+        "look_panels": {goal: look_panels(results, goal) for goal in results.goals if goal in looks},
+        "looks": looks,
+        "other_side": words.other_side(results),
+    }
 
 
-def _aloud(row: Row) -> str:
-    return f"{row.arm} {percent(row.lift)}, interval {interval(row)}, truth {percent(row.true_lift)}"
+def _of_the_run(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Who saw what, and how the run was made."""
+    return {
+        "arm_facts": [_arm_facts(experiment, results, arm) for arm in results.arms],
+        "facts": _facts(manifest),
+        "versions": manifest.get("versions", {}),
+        "checksums": manifest.get("log_checksums", {}),
+        "fits": manifest.get("fits", {}),
+    }
 
 
 def _roles(results: Results) -> dict[str, list[str]]:
@@ -173,10 +180,6 @@ def _roles(results: Results) -> dict[str, list[str]]:
     return roles
 
 
-def _meaning(metric: str) -> str:
-    return METRICS[metric].meaning if metric in METRICS else ""
-
-
 def _estimators(results: Results) -> list[str]:
     """The deciding one first."""
     return list(dict.fromkeys([results.estimator, *(row.estimator for row in results.rows)]))
@@ -185,7 +188,7 @@ def _estimators(results: Results) -> list[str]:
 def _coverage(results: Results) -> tuple[int, int]:
     """How many of the deciding intervals that have two ends hold the truth, and how many there are."""
     rows = [row for row in results.rows if row.estimator == results.estimator]
-    judged = [row for row in rows if bounded(row) and math.isfinite(row.true_lift)]
+    judged = [row for row in rows if bounded(span(row)) and math.isfinite(row.true_lift)]
     return sum(row.ci_low <= row.true_lift <= row.ci_high for row in judged), len(judged)
 
 
@@ -212,7 +215,7 @@ def _arm_facts(experiment: Experiment, results: Results, arm: str) -> ArmFacts:
     rest = {key: value for key, value in policy.items() if key != "type"}
     said = f"{kind} {json.dumps(rest, ensure_ascii=False)}" if rest else kind
     share = f"{section.share:.4g}" if section else ""
-    return ArmFacts(arm, share, results.n_users.get(arm, 0), results.orders.get(arm, 0), said)
+    return ArmFacts(arm, share, results.n_users.get(arm, 0), results.conversions.get(arm, 0), said)
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

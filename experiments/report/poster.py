@@ -9,17 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.analysis.decision import DO_NOT_SHIP, EXTEND, SHIP, Guardrail
-from experiments.report.figures import (
-    ALARM,
-    INK,
-    MUTED,
-    RULE,
-    forest,
-    names_width,
-    style,
-    tradeoff,
-    tradeoff_pair,
-)
+from experiments.report import words
+from experiments.report.drawing import ALARM, INK, MUTED, RULE, style
+from experiments.report.figures import forest, forest_metrics, names_width, tradeoff, tradeoff_pair
 from experiments.report.format import apart, percent, shorten, typeset
 from experiments.results import Results
 from experiments.spec import Experiment
@@ -27,10 +19,11 @@ from experiments.spec import Experiment
 SIZE, DPI = (16.0, 10.0), 100
 LEFT, MIDDLE, RIGHT = 0.025, 0.63, 0.975  # of the figure's width: forest up to the middle, the rest beyond
 TOP, BOTTOM = 0.85, 0.06
+FINDING, FINDING_STEP = 10.5, 0.0185  # points; height of a line
 GOOD, DOUBT = "#00664b", "#7a5200"
 VERDICT_COLOURS = {SHIP: GOOD, EXTEND: DOUBT, DO_NOT_SHIP: ALARM, "PASS": GOOD, "UNCLEAR": DOUBT, "FAIL": ALARM}
 COLUMNS = 3
-LINES = 3  # of the decision's sentence that fit
+LINES = 3  # of the decision's sentence, and of the finding, that fit
 SENTENCE = 12.5  # points; a letter is 0.57 of that wide on average
 ROWS = 12  # of guardrails that fit
 
@@ -40,8 +33,10 @@ def poster(experiment: Experiment, results: Results, path: Path) -> None:
     with style():
         figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
         _heading(figure, experiment, results)
-        _forest(figure, results, experiment.analysis.alpha)
-        _tradeoff(figure, results)
+        top = TOP - _finding(figure, results)
+        figure.add_artist(Line2D([LEFT, RIGHT], [top + 0.013, top + 0.013], color=RULE, linewidth=1))
+        _forest(figure, results, experiment.analysis.alpha, top)
+        _tradeoff(figure, results, top)
         _guardrails(figure, results)
         _legend(figure, results, experiment.analysis.alpha)
         figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
@@ -49,9 +44,14 @@ def poster(experiment: Experiment, results: Results, path: Path) -> None:
 
 def _heading(figure: Figure, experiment: Experiment, results: Results) -> None:
     decision, test = results.decision, experiment.experiment
-    users = sum(results.n_users.values())
-    about = (
-        f"{experiment.name}   ·   {users:,} users   ·   {test.days} days   ·   control: {shorten(results.control, 30)}"
+    count = sum(results.n_users.values())
+    about = "   ·   ".join(
+        (
+            experiment.name,
+            f"{count:,} {words.units(results)}",
+            f"{test.days} days",
+            f"control: {shorten(results.control, 30)}",
+        )
     )
     figure.text(LEFT, 0.972, about, fontsize=10, color=MUTED, va="top", parse_math=False)
     colour = VERDICT_COLOURS.get(decision.verdict, INK)
@@ -64,18 +64,29 @@ def _heading(figure: Figure, experiment: Experiment, results: Results) -> None:
     if results.warnings:
         warning = textwrap.shorten(f"Warning: {results.warnings[0]}", 190, placeholder=" … (more in the report)")
         figure.text(LEFT, 0.878, typeset(warning), fontsize=9, color=DOUBT, va="center", parse_math=False)
-    figure.add_artist(Line2D([LEFT, RIGHT], [0.863, 0.863], color=RULE, linewidth=1))
 
 
-def _forest(figure: Figure, results: Results, alpha: float) -> None:
-    metrics = results.metrics()
+def _finding(figure: Figure, results: Results) -> float:
+    """The answer to the experiment's question below the decision; how much of the figure's height it takes."""
+    if not results.finding:
+        return 0.0
+    letters = int((RIGHT - LEFT) * SIZE[0] * 72 / (0.57 * FINDING))
+    said = typeset(f"Finding: {results.finding}")
+    lines = textwrap.wrap(said, letters, max_lines=LINES, placeholder=" … (in full in the report)")
+    text = "\n".join(lines)
+    figure.text(LEFT, TOP + 0.012, text, fontsize=FINDING, va="top", linespacing=1.35, parse_math=False)
+    return FINDING_STEP * len(lines) + 0.006
+
+
+def _forest(figure: Figure, results: Results, alpha: float, top: float) -> None:
+    metrics = forest_metrics(results)
     rows = -(-len(metrics) // COLUMNS)
-    wide, tall = (MIDDLE - LEFT) / COLUMNS, (TOP - BOTTOM) / rows
+    wide, tall = (MIDDLE - LEFT) / COLUMNS, (top - BOTTOM) / rows
     names = names_width(results) / (SIZE[0] * 72)
     panels = {}
     for n, metric in enumerate(metrics):
         row, column = divmod(n, COLUMNS)
-        x, y = LEFT + column * wide + names, TOP - (row + 1) * tall + 0.03
+        x, y = LEFT + column * wide + names, top - (row + 1) * tall + 0.03
         axes = figure.add_axes((x, y, wide - names - 0.02, tall - 0.062))
         role = results.row(next(arm for arm in results.arms if arm != results.control), metric).role
         figure.text(x - names, y + tall - 0.055, metric, fontsize=9.5, weight="bold", parse_math=False)
@@ -84,15 +95,15 @@ def _forest(figure: Figure, results: Results, alpha: float) -> None:
     forest(panels, results, alpha)
 
 
-def _tradeoff(figure: Figure, results: Results) -> None:
+def _tradeoff(figure: Figure, results: Results, top: float) -> None:
     pair = tradeoff_pair(results)
     if pair is None:
         return
     left = MIDDLE + 0.055
     figure.text(
-        MIDDLE + 0.015, TOP - 0.025, f"{pair[0]} against {pair[1]}", fontsize=9.5, weight="bold", parse_math=False
+        MIDDLE + 0.015, top - 0.025, f"{pair[0]} against {pair[1]}", fontsize=9.5, weight="bold", parse_math=False
     )
-    tradeoff(figure.add_axes((left, 0.43, RIGHT - left, TOP - 0.04 - 0.43)), results)
+    tradeoff(figure.add_axes((left, 0.43, RIGHT - left, top - 0.04 - 0.43)), results)
 
 
 def _guardrails(figure: Figure, results: Results) -> None:
@@ -113,8 +124,8 @@ def _guardrails(figure: Figure, results: Results) -> None:
 
 
 def _guardrail(figure: Figure, left: float, y: float, arm: str, guardrail: Guardrail) -> None:
-    digits = apart(guardrail.lower, guardrail.margin)
-    numbers = (percent(guardrail.lift), percent(guardrail.lower, digits), percent(guardrail.margin))
+    digits = apart(guardrail.bound, guardrail.margin)
+    numbers = (percent(guardrail.lift), percent(guardrail.bound, digits), percent(guardrail.margin))
     figure.text(left, y, shorten(arm, 15), fontsize=9, parse_math=False)
     figure.text(left + 0.08, y, shorten(guardrail.metric), fontsize=9, parse_math=False)
     for place, text in _cells(left, ("", "", *numbers, "")):
@@ -130,9 +141,9 @@ def _cells(left: float, texts: tuple[str, ...]) -> list[tuple[float, str]]:
 
 
 def _legend(figure: Figure, results: Results, alpha: float) -> None:
-    kind = "adjusted by the warm-up (CUPED)" if results.estimator == "cuped" else "unadjusted"
+    kind, bars = words.estimator(results, results.estimator), words.fieller(results)
     text = (
-        f"Lift over {shorten(results.control, 30)}, {kind}.  Bars: {100 * (1 - alpha):g} % Fieller interval per test.  "
+        f"Lift over {shorten(results.control, 30)}, {kind}.  Bars: {100 * (1 - alpha):g} % {bars} interval per test.  "
         f"● sure after Holm at {alpha:.3g}   ○ not sure   ◆ the truth, which the simulator knows"
     )
     figure.text(LEFT, 0.022, text, fontsize=8.5, color=MUTED, parse_math=False)

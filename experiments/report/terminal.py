@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from experiments.report.format import cell, number, percent
+from experiments.report import words
+from experiments.report.format import cell, number, percent, span
+from experiments.report.sheets import asides
 from experiments.results import Results
 from experiments.run import Run
 from experiments.spec import Experiment
@@ -27,7 +29,12 @@ def show(experiment: Experiment, run: Run, steps: Sequence[tuple[str, str]]) -> 
         console.print(table)
     for line in rankings(results):
         console.print(escape(line), soft_wrap=True)
-    for warning in results.warnings:
+    for title, table in asides(results):
+        console.print(f"\n[italic]{escape(title)}[/]", soft_wrap=True)
+        console.print(table)
+    for line in words.stopped(results):
+        console.print(f"[red]{escape(line)}[/]", soft_wrap=True)
+    for warning in words.warnings(results):
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     for note in results.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True)
@@ -36,6 +43,9 @@ def show(experiment: Experiment, run: Run, steps: Sequence[tuple[str, str]]) -> 
         console.print(f"{escape(verdict.arm)}: {verdict.verdict}, {escape(verdict.reason)}", soft_wrap=True)
     console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]", soft_wrap=True)
+    if results.finding:
+        console.print()
+        console.print(f"[bold]Finding:[/] {escape(results.finding)}", soft_wrap=True)
     console.print()
     for what, text in steps:
         console.print(escape(f"{what:<8} {text}"), soft_wrap=True)
@@ -70,11 +80,11 @@ def lift_table(experiment: Experiment, results: Results, arms: Sequence[str]) ->
         table.add_column(escape(arm), justify="right", no_wrap=True)
     for metric in results.metrics():
         rows = [results.row(arm, metric) for arm in arms]
-        cells = [f"[bold]{cell(row)} *[/]" if row.p_adjusted < alpha else f"{cell(row)}  " for row in rows]
+        cells = [f"[bold]{cell(span(row))} *[/]" if row.p_adjusted < alpha else f"{cell(span(row))}  " for row in rows]
         table.add_row(metric, rows[0].role, number(rows[0].control_mean), *cells)
     table.add_section()
     control = results.control
-    counts = (("users who came", results.n_users), ("orders", results.orders))
+    counts = ((words.counted(results), results.n_users), (words.conversions(results), results.conversions))
     for name, count in counts:
         table.add_row(name, "", f"{count[control]:,}", *(f"{count[arm]:,}  " for arm in arms))
     return table
@@ -91,15 +101,16 @@ def rankings(results: Results) -> list[str]:
         lines.append(f"{' ' * len(goal)}  in truth {_ranked(true)}")
     if results.satisfaction_correlation:
         metric, r = next(iter(results.satisfaction_correlation.items()))
-        lines.append(f"Of what can be observed, {metric} tracks hidden satisfaction best (r = {r:.2f} over users).")
+        what = f"{metric} tracks hidden satisfaction best" if r > 0 else "nothing rises with hidden satisfaction"
+        lines.append(f"Of what can be observed, {what} (r = {r:.2f} over {words.units(results)}).")
     return lines
 
 
 def _title(experiment: Experiment, results: Results) -> str:
-    kind = "adjusted by the warm-up (CUPED)" if results.estimator == "cuped" else "unadjusted"
+    kind, level = words.estimator(results, results.estimator), 100 * (1 - experiment.analysis.alpha)
     return (
         f"{escape(experiment.name)}: lift over {escape(results.control)} ± half of the "
-        f"{100 * (1 - experiment.analysis.alpha):g} % Fieller interval per test, {kind}, (truth); *: sure after Holm"
+        f"{level:g} % {words.fieller(results)} interval per test, {kind}, (truth); *: sure after Holm"
     )
 
 
