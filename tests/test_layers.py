@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_analysis_imports_none_of_ours_but_itself(module: str) -> None:
     for name in imports(modules("experiments/analysis")[module]):
         if top(name) in OURS:
             assert name.startswith("experiments.analysis"), f"{module} imports {name}"
+
+
+def test_every_package_is_built() -> None:
+    """A new folder of modules must be named in pyproject.toml, or an installed seesaw lacks it."""
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts) for name in OURS for path in (ROOT / name).rglob("__init__.py")
+    }
+    assert set(built) == there
 
 
 def test_packages_were_found() -> None:

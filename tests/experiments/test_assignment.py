@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from experiments.assignment import UNCLAIMED, assign
+from experiments.assignment import UNCLAIMED, assign, assign_markets
 
 USERS = np.arange(60_000)
 SHARES = {"a": 0.2, "b": 0.3, "c": 0.1, "d": 0.4}
@@ -87,3 +87,58 @@ def test_assignment_does_not_follow_the_user_id() -> None:
 def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="shares must be > 0 and sum to at most 1"):
         assign(USERS[:10], shares, "salt", 3)
+
+
+def counted(arm: np.ndarray, n_arms: int) -> list[int]:
+    """Markets of each arm, and last those of none."""
+    return [int((arm == k).sum()) for k in (*range(n_arms), UNCLAIMED)]
+
+
+@pytest.mark.parametrize(
+    ("n_markets", "shares", "counts"),
+    [
+        (10, {"a": 0.5, "b": 0.5}, [5, 5, 0]),
+        (10, {"a": 0.34, "b": 0.33, "c": 0.33}, [4, 3, 3, 0]),  # 3.4, 3.3, 3.3: the largest remainder is a's
+        (8, {"a": 0.25, "b": 0.25}, [2, 2, 4]),
+        (7, {"a": 0.2, "b": 0.3}, [1, 2, 4]),  # 1.4, 2.1, 3.5: the largest remainder is of those unclaimed
+        (40, dict.fromkeys("abcdefghij", 0.1), [4] * 10 + [0]),
+        (2, {"a": 0.4, "b": 0.3, "c": 0.3}, [1, 1, 0, 0]),
+        (1, {"a": 0.5, "b": 0.5}, [1, 0, 0]),
+    ],
+)
+def test_markets_are_divided_as_evenly_as_they_can_be(
+    n_markets: int, shares: dict[str, float], counts: list[int]
+) -> None:
+    for salt in ("one", "two", "three"):
+        assert counted(assign_markets(n_markets, shares, salt, 3), len(shares)) == counts
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0.05, 1), min_size=1, max_size=6), st.floats(0.3, 1), st.integers(1, 60))
+def test_no_arm_is_a_whole_market_away_from_its_share(weights: list[float], claimed: float, n_markets: int) -> None:
+    shares = {f"arm {n}": w / sum(weights) * claimed for n, w in enumerate(weights)}
+    found = np.array(counted(assign_markets(n_markets, shares, "s", 1), len(shares)))
+    wanted = n_markets * np.array([*shares.values(), 1 - sum(shares.values())])
+    assert found.sum() == n_markets
+    assert (np.abs(found - wanted) < 1).all()
+
+
+def test_every_market_is_as_likely_in_every_arm_and_any_two_go_their_own_ways() -> None:
+    """Complete randomisation: over salts a market is in each arm by its share, and two markets of an even division
+    of ten share an arm in 4 of 9 divisions."""
+    divisions = np.array([assign_markets(10, {"a": 0.5, "b": 0.5}, f"salt {n}", 3) for n in range(4000)])
+    for market in range(10):
+        counts = np.bincount(divisions[:, market], minlength=2)
+        assert chi_square_p(counts, np.array([2000, 2000])) > 1e-6
+    for other in range(1, 10):
+        alike = int((divisions[:, 0] == divisions[:, other]).sum())
+        assert chi_square_p(np.array([alike, 4000 - alike]), 4000 * np.array([4 / 9, 5 / 9])) > 1e-6
+
+
+@pytest.mark.parametrize("other", [("other salt", 3), ("salt", 4)])
+def test_another_salt_or_seed_divides_markets_anew_and_the_same_divides_them_alike(other: tuple[str, int]) -> None:
+    shares = {"a": 0.5, "b": 0.5}
+    one = assign_markets(100, shares, "salt", 3)
+    assert (one == assign_markets(100, shares, "salt", 3)).all()
+    apart = int((one != assign_markets(100, shares, *other)).sum())
+    assert 20 < apart < 80  # 50 expected, 5 either way: six standard errors

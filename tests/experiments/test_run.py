@@ -15,7 +15,7 @@ from experiments.executors import Event, TaskError, execute
 from experiments.plan import plan
 from experiments.run import Run, run
 from experiments.spec import Experiment, load_experiment
-from experiments.stages import EXPECTED, TOTALS
+from experiments.stages.common import EXPECTED, TOTALS
 from experiments.store import FolderError, RunFolder
 from tests.experiments.specs import TINY, experiment
 
@@ -52,13 +52,13 @@ def test_a_run_leaves_the_files_it_promises(tiny: Run) -> None:
 RESULT_COLUMNS = """arm metric role estimator control_mean arm_mean lift se ci_low ci_high ci_kind p_value
     p_adjusted true_lift true_lift_se n_users"""
 LOG_COLUMNS = """request market arm day time user visit page slot item pool price score propensity
-    click stay collect cart buy buy_time value"""
+    click stay collect cart buy buy_time value return_goods return_goods_time refund"""
 
 
 def test_results_have_the_published_columns_and_every_arm_metric_and_estimator(tiny: Run) -> None:
     table = pd.read_csv(tiny.folder / "results.csv")
     assert list(table.columns) == RESULT_COLUMNS.split()
-    assert len(table) == 2 * 10 * 2  # arms but the control, metrics, estimators
+    assert len(table) == 2 * 12 * 2  # arms but the control, metrics, estimators
     assert set(table.arm) == {"popular", "trees"}
 
 

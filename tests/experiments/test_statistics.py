@@ -15,9 +15,9 @@ from experiments.analysis.joint import JointEstimate, Metric, joint_estimate
 from experiments.analysis.lifts import lifts
 from experiments.analysis.stats import SufficientStats
 from experiments.assignment import assign
-from experiments.evaluate import PRE, estimand, results_of
+from experiments.evaluate import results_of
 from experiments.executors import execute
-from experiments.metrics import METRICS
+from experiments.gather import PRE, estimand
 from experiments.plan import plan
 from experiments.results import Results
 from experiments.spec import load_experiment
@@ -28,6 +28,7 @@ from sim.engine import Arm, opening, simulate
 from sim.ledger import Totals
 from sim.records import Floats, Ints
 from tests.experiments.specs import TINY, experiment
+from tests.worlds import ecommerce
 
 DAYS, LUCK = 6, 11
 N_GROUPS, GROUP = 200, 700
@@ -63,7 +64,7 @@ def identical_arms() -> Simulated:
 
 
 def metrics() -> list[Metric]:
-    return [estimand(metric) for metric in METRICS.values()]
+    return [estimand(name, metric) for name, metric in ecommerce().metrics.items()]
 
 
 def estimated(data: Simulated, groups: dict[str, Ints], *, cuped: bool) -> JointEstimate:
@@ -73,7 +74,7 @@ def estimated(data: Simulated, groups: dict[str, Ints], *, cuped: bool) -> Joint
 def test_identical_arms_split_by_2000_salts_reject_in_five_percent_for_every_metric() -> None:
     """Simulated once, re-split by salts; the 99.9 % band of 2,000 replications."""
     data, n_salts = identical_arms(), 2000
-    rejected = np.zeros((2, len(METRICS)))
+    rejected = np.zeros((2, len(metrics())))
     for salt in range(n_salts):
         arm = assign(data.user, {"a": 0.5, "b": 0.5}, f"salt {salt}", 1)
         groups = {"a": data.stats(np.flatnonzero(arm == 0)), "b": data.stats(np.flatnonzero(arm == 1))}
@@ -82,7 +83,7 @@ def test_identical_arms_split_by_2000_salts_reject_in_five_percent_for_every_met
             rejected[kind] += [lift.p_value < 0.05 for lift in found]
     rates = rejected / n_salts
     for kind, name in enumerate(("raw", "cuped")):
-        print(name, dict(zip(METRICS, rates[kind].round(4), strict=True)))
+        print(name, dict(zip([m.name for m in metrics()], rates[kind].round(4), strict=True)))
     low, high = binom.ppf([0.0005, 0.9995], n_salts, 0.05) / n_salts
     assert (low, high) == pytest.approx((0.0345, 0.0665), abs=5e-4)
     assert ((rates >= low) & (rates <= high)).all(), rates
@@ -157,7 +158,7 @@ def library_run(tmp_path: Path) -> Results:
 
 def test_the_ecommerce_run_decides_on_a_goal_that_the_truth_confirms_and_shows_a_seesaw(tmp_path: Path) -> None:
     results = library_run(tmp_path)
-    assert min(results.orders.values()) >= 500
+    assert min(results.conversions.values()) >= 500
     sure = [r for r in results.rows if r.role == "goal" and r.estimator == results.estimator and r.p_adjusted < 0.05]
     assert sure
     assert all(np.sign(r.lift) == np.sign(r.true_lift) for r in sure)
