@@ -14,9 +14,10 @@ from tests.bench.measure import Figure
 
 def figures() -> Iterator[Figure]:
     """Every benchmark there is; a new one joins here."""
-    from tests.bench import throughput
+    from tests.bench import memory, throughput
 
     yield from throughput.figures()
+    yield from memory.figures()
 
 
 def report(rows: Iterable[Figure], out: Path) -> None:
