@@ -100,7 +100,14 @@ def test_an_interrupt_ends_with_130_and_says_how_to_continue(spec: Path, tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     arguments = ["run", "tiny.yaml", "--set", "world.users=40000", "--workers", workers]
     process = subprocess.Popen(
-        [*CALL, *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*CALL, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background jobs inherit a deaf ear for interrupts, and so would these tests run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     for _ in range(600):
         if (tmp_path / "runs" / "tiny" / "tasks").is_dir() and any((tmp_path / "runs" / "tiny" / "tasks").iterdir()):
