@@ -25,21 +25,21 @@ TOP, HEAVY = 0.005, 0.5  # the dearest 0.5 % of the buyers make .18-.26 of the s
 
 def warnings_of(
     run: Gathered,
+    groups: Mapping[str, SufficientStats],
     found: Sequence[Lift],
     truth: Mapping[tuple[str, str], TrueRow],
     roles: Mapping[str, str],
     conversions: Mapping[str, int],
     stops: Mapping[str, tuple[int, str]],
 ) -> list[str]:
-    """Everything that is doubtful about a run, the gravest first."""
+    """Everything that is doubtful about a run, the gravest first. groups: by arm, of the test's own unit."""
     unit = run.experiment.experiment.assign.unit
-    groups = run.groups(unit)
     warnings = [f"{arm} was stopped after day {day}: {cause}" for arm, (day, cause) in stops.items()]
     warnings += _lost(run)
     warnings += _few(unit, groups, conversions, run)
     warnings += _unknown(found)
     if unit == "user":
-        warnings += [*_trends(run, groups, stops), *_heavy(run)]
+        warnings += [*_trends(run, stops), *_heavy(run)]
     warnings += _unnoticed(run, warnings)
     warnings += _designed(run, unit)
     blurred = _blurred(found, truth, roles)
@@ -109,7 +109,7 @@ def _lost(run: Gathered) -> list[str]:
     ]
 
 
-def _trends(run: Gathered, groups: Mapping[str, SufficientStats], stops: Mapping[str, tuple[int, str]]) -> list[str]:
+def _trends(run: Gathered, stops: Mapping[str, tuple[int, str]]) -> list[str]:
     """Rates whose lift is another in the second half of the test: novelty wears off, or people learn.
 
     The halves share users, so their lifts err together: the covariance is in the joint estimate.

@@ -61,7 +61,7 @@ def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results
         conversion=conversion,
         conversions=conversions,
         notes=tuple(_fit_notes(folder, plan)),
-        warnings=tuple(warnings_of(run, found, truth, roles, conversions, stops)),
+        warnings=tuple(warnings_of(run, groups, found, truth, roles, conversions, stops)),
         designs=tuple(_designs(run, truth)),
         looks=tuple(_looks(run, decider, found, truth, {arm: day for arm, (day, _) in stops.items()})),
         front=tuple(_front(run)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.actions import FunnelSpec
 from sim.clock import DAY
 from sim.funnel import logistic
 from sim.records import Bools, Floats, Ints
@@ -32,8 +33,7 @@ class Totals:
         # A row per column: adding to a few columns of one wave costs a quarter of adding whole rows of users.
         self._sums: Ints = np.zeros((len(self.columns), len(world.people)), dtype=np.int64)
         self.n_impressions = 0
-        self._late = world.scenario.funnel.late
-        self._actions = world.scenario.funnel.actions
+        self._funnel = world.scenario.funnel
         self._first_day = np.full(len(world.people), -1)
         self._last_day = np.full(len(world.people), -1)
 
@@ -49,18 +49,8 @@ class Totals:
         self._days(user, time // DAY)
 
     def landed(self, orders: Orders) -> None:
-        orders = orders.take((orders.clicked >= self.since) & (orders.attributed > 0))
-        if self.counts is not None:
-            orders = orders.take(self.counts(orders.request, orders.arm))
-        for index, name in enumerate(self._late):
-            rows = np.flatnonzero(orders.action == index)
-            np.add.at(self._column(name), orders.user[rows], 1)
-            action = self._actions[name]
-            if action.units:
-                np.add.at(self._column("value_cents"), orders.user[rows], orders.value[rows])
-            if "net_cents" in self.columns and (action.units or action.refunds):
-                sign = -1 if action.refunds else 1
-                np.add.at(self._column("net_cents"), orders.user[rows], sign * orders.value[rows])
+        orders = _counted(orders, self.since, self.counts)
+        _book(self._sums, self.columns, self._funnel, orders, orders.user)
 
     def closed(self, day: int) -> None:
         """Nothing to do: totals are always up to date."""
@@ -94,7 +84,7 @@ class VisitTotals:
     def __init__(self, world: World, since: int, counts: Counts | None = None) -> None:
         self.columns = ledger_columns(world.scenario)
         self.since, self.counts = since, counts
-        self._late, self._actions = world.scenario.funnel.late, world.scenario.funnel.actions
+        self._funnel = world.scenario.funnel
         self._request: list[Ints] = []
         self._arm: list[Ints] = []
         self._time: list[Ints] = []
@@ -113,8 +103,7 @@ class VisitTotals:
         self._totals.append(totals[here])
 
     def landed(self, orders: Orders) -> None:
-        orders = orders.take((orders.clicked >= self.since) & (orders.attributed > 0))
-        self._landed.append(orders if self.counts is None else orders.take(self.counts(orders.request, orders.arm)))
+        self._landed.append(_counted(orders, self.since, self.counts))
 
     def closed(self, day: int) -> None:
         """Nothing to do: orders are joined to their visits when asked for."""
@@ -126,18 +115,27 @@ class VisitTotals:
         request = request[by_request]
         totals = np.concatenate([np.zeros((0, len(self.columns)), dtype=np.int64), *self._totals])[by_request]
         orders = Orders.concatenate(self._landed)
-        row = np.searchsorted(request, orders.request)
-        for index, name in enumerate(self._late):
-            of = np.flatnonzero(orders.action == index)
-            np.add.at(totals[:, self.columns.index(name)], row[of], 1)
-            action = self._actions[name]
-            if action.units:
-                np.add.at(totals[:, self.columns.index("value_cents")], row[of], orders.value[of])
-            if "net_cents" in self.columns and (action.units or action.refunds):
-                sign = -1 if action.refunds else 1
-                np.add.at(totals[:, self.columns.index("net_cents")], row[of], sign * orders.value[of])
+        _book(totals.T, self.columns, self._funnel, orders, np.searchsorted(request, orders.request))
         arm, time = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (self._arm, self._time))
         return request, arm[by_request], time[by_request], totals
+
+
+def _counted(orders: Orders, since: int, counts: Counts | None) -> Orders:
+    """Of landed orders those of this period's clicks that came in time for them and are in the test."""
+    orders = orders.take((orders.clicked >= since) & (orders.attributed > 0))
+    return orders if counts is None else orders.take(counts(orders.request, orders.arm))
+
+
+def _book(sums: Ints, columns: tuple[str, ...], funnel: FunnelSpec, orders: Orders, place: Ints) -> None:
+    """Add late actions and their money to sums of shape (n_columns, n); place: shape (n_orders,), whose each is."""
+    for index, name in enumerate(funnel.late):
+        rows, action = np.flatnonzero(orders.action == index), funnel.actions[name]
+        np.add.at(sums[columns.index(name)], place[rows], 1)
+        if action.units:
+            np.add.at(sums[columns.index("value_cents")], place[rows], orders.value[rows])
+        if "net_cents" in columns and (action.units or action.refunds):
+            sign = -1 if action.refunds else 1
+            np.add.at(sums[columns.index("net_cents")], place[rows], sign * orders.value[rows])
 
 
 def per_visit(wave: Served, columns: tuple[str, ...]) -> dict[str, Ints]:
