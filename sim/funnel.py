@@ -177,10 +177,15 @@ class Funnel:
 
         but: actions left out because others decide them later.
         """
-        happened: dict[str, Bools] = {"click": np.ones(len(met.item), dtype=bool)}
-        for name, action in self.spec.actions.items():
-            if name == "click" or name in but:
-                continue
+        names = [name for name in self.spec.actions if name != "click" and name not in but]
+        return self.draw_after({"click": np.ones(len(met.item), dtype=bool)}, names, met, keys)
+
+    def draw_after(
+        self, happened: dict[str, Bools], names: Collection[str], met: Encounter, keys: draws.Keys
+    ) -> dict[str, Bools]:
+        """`happened` (each of shape (n,)) and the actions `names` that follow from it, parents first."""
+        for name in names:
+            action = self.spec.actions[name]
             log_odds: F32 = self.log_odds[name](met)
             for other, gain in action.lifted_by.items():
                 log_odds = (log_odds + np.float32(gain) * happened[other]).astype(np.float32, copy=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim import draws
 from sim.clock import DAY
-from sim.funnel import F32, Encounter, encounter, logistic
+from sim.funnel import Encounter, encounter, logistic
 from sim.market import Applications, Shared, to_read
 from sim.records import Bools, Floats, Ints
 from sim.served import Orders
@@ -121,16 +121,9 @@ class AnswerDesk:
 
     def _follow(self, mine: Applications, met: Encounter, read: Ints) -> Orders:
         """The answers given, and what comes of them."""
-        happened = {self.answer: np.ones(len(mine), dtype=bool)}
-        for name in self.decided:
-            if name == self.answer:
-                continue
-            luck = draws.uniform(draws.fold(mine.key, draws.purpose(name)))
-            action = self.world.scenario.funnel.actions[name]
-            log_odds: F32 = self.world.funnel.log_odds[name](met)
-            for other, gain in action.lifted_by.items():
-                log_odds = (log_odds + np.float32(gain) * happened[other]).astype(np.float32, copy=False)
-            happened[name] = happened[action.parent] & (luck < logistic(log_odds))
+        further = [name for name in self.decided if name != self.answer]
+        answered = {self.answer: np.ones(len(mine), dtype=bool)}
+        happened = self.world.funnel.draw_after(answered, further, met, mine.key)
         roots = Roots(mine.request, mine.rank, mine.arm, mine.clicked, read, mine.key)
         return late_orders(self.world, happened, met, roots)
 
