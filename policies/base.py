@@ -18,13 +18,6 @@ from sim.records import Bools, Column, Floats, Log, Requests, Scores, is_action
 
 # Goals with names of their own; any other action of a log is a goal by its name: P(action | click).
 GOALS = ("ctr", "cvr", "ctcvr", "stay")
-# Keys that the first specs did not have, at the values that leave everything as it was. They are kept out
-# of seeds, so that a spec that does not name them goes on to learn the same model.
-AS_EVER: Mapping[str, Any] = {
-    "slot_bias": True,
-    "conversion": "buy",
-    "levels": [["click"], ["collect", "cart"], ["buy"]],
-}
 
 
 class AbstractPolicy(ABC):
@@ -37,6 +30,9 @@ class AbstractPolicy(ABC):
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
     name: ClassVar[str]
     learns: ClassVar[bool] = True  # False: can serve before there is any log
+    loads: ClassVar[tuple[str, ...]] = ()  # modules that `fit` imports, slowly; their cost is not the fit's
+    proper: ClassVar[bool] = True  # False: what it calls a probability may exceed 1, as it is known to
+    learns_besides: ClassVar[bool] = False  # True: the log teaches it more than the models of `needs`
 
     @abstractmethod
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
@@ -79,8 +75,15 @@ class AbstractPolicy(ABC):
         return frozenset()
 
     def needs(self) -> dict[str, AbstractPolicy]:
-        """Models that this policy fuses, learning nothing besides; equal ones are fitted once for all policies."""
+        """Models that this policy fuses; equal ones are fitted once for all policies."""
         return {}
+
+    def attention(self) -> Floats | None:
+        """How much likelier each slot is to be looked at than slot 0, as inferred from the log; shape (n_slots,).
+
+        None for a policy that infers none. Known up to a constant only, hence relative.
+        """
+        return None
 
     def notes(self) -> list[str]:
         """What a reader should know of the fit, such as a goal that had not converged."""
@@ -97,7 +100,7 @@ class AbstractPolicy(ABC):
 
     def seed(self) -> int:
         """The seed of a fit: a hash of `fit_spec`, so that equal fits learn the same model."""
-        text = json.dumps(_without(AS_EVER, self.fit_spec()), sort_keys=True)
+        text = json.dumps(self.fit_spec(), sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def save(self, folder: Path) -> None:
@@ -141,13 +144,6 @@ def plain(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [plain(value) for value in values]
     return int(values) if isinstance(values, float) and values.is_integer() else values
-
-
-def _without(values: Mapping[str, Any], tree: Any) -> Any:
-    """Nested plain values without the keys that have these values."""
-    if isinstance(tree, Mapping):
-        return {k: _without(values, v) for k, v in tree.items() if k not in values or v != values[k]}
-    return tree
 
 
 def check_log(log: Log, positives: Mapping[str, int]) -> None:

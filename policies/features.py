@@ -121,6 +121,21 @@ class Inputs:
         return Inputs(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a network embeds, and the columns of the items that do not change while it serves.
+
+    category: shape (n_items,). item_dense: shape (n_items, I). user_width, pair_width: columns of those sides.
+    """
+
+    n_users: int
+    n_segments: int
+    category: Ints
+    item_dense: F32
+    user_width: int
+    pair_width: int
+
+
 class Features:
     """The feature tables of one log, frozen at its horizon."""
 
@@ -150,6 +165,11 @@ class Features:
     def n_users(self) -> int:
         """Rows of the user table, the unknown user included."""
         return len(self.user_ids_) + 1
+
+    def schema(self) -> Schema:
+        """What a network over these features is made of."""
+        segments = self.popularity_.shape[1]
+        return Schema(self.n_users, segments, self.category_, self.item_dense(), len(USER_DENSE), len(PAIR_DENSE))
 
     def user_row(self, user: Ints) -> Ints:
         """Row of each user id: from 1 for those in the log's user table, 0 for strangers."""

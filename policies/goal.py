@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
 from policies.base import GOALS, AbstractPolicy, check_actions, check_log, nearest, part, prefixed
 from policies.features import Features, Inputs
-from policies.towers import Tower, sigmoid
+from policies.towers import Towers, sigmoid
 from policies.training import Training
 from sim.records import Column, Floats, Ints, Log, Requests, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from policies.nets import TowerNet
 
 LEAST_POSITIVES = 20  # fewer cannot be told from chance
 _OUTCOMES: Mapping[str, str] = {"ctr": "click", "cvr": "buy"}  # any other goal is its outcome's name
@@ -28,6 +26,11 @@ def outcomes_of(goal: str) -> frozenset[str]:
     if goal == "ctcvr":
         return frozenset({"click", "buy"})
     return frozenset({"click", _OUTCOMES.get(goal, goal)})
+
+
+def action_of(goal: str) -> str:
+    """The outcome behind a goal: click for ctr, buy for cvr, any other is an outcome's name."""
+    return _OUTCOMES.get(goal, goal)
 
 
 def goals_of(log: Log) -> Sequence[str]:
@@ -45,18 +48,24 @@ class GoalModel(AbstractPolicy):
 
     goal: ctr = P(click | shown), cvr = P(buy | click), stay = seconds given a click, or the name of any other
         action of the log, such as cart, like or apply: P(action | click).
+    over: click, learned where it can happen at all; impression, learned over all of them with the unclicked as
+        negatives, which makes it P(click and action | shown), whatever it is taken for.
     """
 
     name: ClassVar[str] = "goal"
+    loads: ClassVar[tuple[str, ...]] = ("policies.nets",)
 
     goal: str
     training: Training = field(default_factory=Training)
+    over: Literal["click", "impression"] = "click"
 
     def __post_init__(self) -> None:
         if self.goal == "click":
             raise ValueError("goal must not be click, which is certain given a click, got 'click'; name it ctr")
         if self.goal == "ctcvr":
             raise ValueError("goal must be one model's, got 'ctcvr' = ctr x cvr; write it in a formula")
+        if self.over == "impression" and self.goal == "stay":
+            raise ValueError("over must be click for stay, which takes no time without a click, got 'impression'")
         if self.goal not in GOALS:
             check_actions("goal", [self.goal])
 
@@ -66,45 +75,53 @@ class GoalModel(AbstractPolicy):
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         from policies import nets
 
-        outcome = _OUTCOMES.get(self.goal, self.goal)
+        outcome = action_of(self.goal)
         self._check_goal(log)
         check_log(log, {outcome: LEAST_POSITIVES})
         self.features_ = Features().fit(log)
         rows = self.features_.training_rows(log)
-        chosen = np.arange(len(log)) if self.goal == "ctr" else np.flatnonzero(log["click"])
+        everywhere = self.goal == "ctr" or self.over == "impression"
+        chosen = np.arange(len(log)) if everywhere else np.flatnonzero(log["click"])
         rows, target, time = rows.take(chosen), self._target(log[outcome][chosen]), log.time[chosen]
         learn, check = nets.time_split(time, self.training.validation_share)
-        net = nets.build_nets(self.features_, rows, (self.goal,), self.training, self.seed())
-        batch, label, tower = nets.tensors(rows), nets.labels(target), net[self.goal]
-        self._start(tower, target[learn])
+        placed = (self.goal,) if everywhere else ()
+        model = nets.build(self.features_.schema(), rows, (self.goal,), self.training, self.seed(), placed=placed)
+        batch, label = nets.tensors(rows), nets.labels(target)
+        if self.goal == "stay":
+            model.start_at(self.goal, float(target[learn].mean()))
+        else:
+            model.start_at_rate(self.goal, float(target[learn].sum()), len(learn))
 
-        def loss(examples: Ints) -> Tensor:
+        def step(examples: Ints) -> tuple[nets.Losses, nets.Forward]:
             picked = learn[examples]
-            here = batch[picked]
-            penalty = nets.decay(tower.embeddings, here, self.training.embedding_decay)
-            return self._loss(tower(here), label[picked]) + penalty
+            forward = model(batch[picked])
+            penalty = nets.decay(forward.vectors, self.training.embedding_decay)
+            return nets.Losses({self.goal: self._loss(forward.logits[self.goal], label[picked])}, penalty), forward
 
         def validate() -> dict[str, float]:
-            return {self.goal: float(self._loss(tower(batch[check]), label[check]))}
+            return {self.goal: float(self._loss(model(batch[check]).logits[self.goal], label[check]))}
 
-        trained = nets.train(net, loss, len(learn), validate, self.training, self.seed())
-        self.tower_, self.notes_ = trained.towers[self.goal], trained.notes
+        trained = nets.train(model, step, len(learn), validate, self.training, self.seed())
+        self.towers_, self.notes_ = trained.towers, trained.notes
         # The mean of a log-normal lies above its median by half the variance, here the validation error.
         self.spread_ = trained.losses[self.goal] if self.goal == "stay" else 0.0
         return self
 
     def predict(self, inputs: Inputs) -> Floats:
         """The goal on its own scale, shape (R, C): a probability, or seconds."""
-        logits = self.tower_.logits(inputs)
+        logits = self.towers_.logits(inputs)[self.goal]
         if self.goal == "stay":
             return np.exp(np.clip(logits + np.float32(self.spread_), -20, 20)).astype(np.float64)
         return sigmoid(logits).astype(np.float64)
 
     def goals(self, requests: Requests) -> dict[str, Floats]:
-        return {self.goal: self.predict(self.features_.inputs(requests))}
+        predicted = self.predict(self.features_.inputs(requests))
+        if self.over == "click" or self.goal == "ctr":
+            return {self.goal: predicted}
+        return {"ctcvr": predicted} if self.goal == "cvr" else {}
 
     def score(self, requests: Requests) -> Scores:
-        return self.tower_.logits(self.features_.inputs(requests))
+        return self.towers_.logits(self.features_.inputs(requests))[self.goal]
 
     def notes(self) -> list[str]:
         return self.notes_
@@ -112,13 +129,13 @@ class GoalModel(AbstractPolicy):
     def learned(self) -> dict[str, Column]:
         return (
             prefixed("features", self.features_.learned())
-            | prefixed("tower", self.tower_.learned())
+            | prefixed("towers", self.towers_.learned())
             | {"spread": np.array(self.spread_), "notes": np.array(self.notes_, dtype=np.str_)}
         )
 
     def restore(self, learned: Mapping[str, Column]) -> Self:
         self.features_ = Features().restore(part("features", learned))
-        self.tower_ = Tower.restore(part("tower", learned))
+        self.towers_ = Towers.restore(part("towers", learned))
         self.spread_, self.notes_ = float(learned["spread"]), learned["notes"].tolist()
         return self
 
@@ -137,12 +154,6 @@ class GoalModel(AbstractPolicy):
         if self.goal == "stay":
             return np.log(np.maximum(outcome, 1) / 1000)
         return outcome.astype(np.float64)
-
-    def _start(self, tower: TowerNet, target: Floats) -> None:
-        if self.goal == "stay":
-            tower.last.bias.data.fill_(float(target.mean()))
-        else:
-            tower.start_at((float(target.sum()) + 0.5) / (len(target) + 1))
 
     def _loss(self, logits: Tensor, label: Tensor) -> Tensor:
         from policies import nets

@@ -10,15 +10,15 @@ from pydantic import ValidationError
 from policies.base import AbstractPolicy, check_log, part, prefixed
 from policies.baselines import Popular, Production
 from policies.esmm import ESMM
-from policies.fusion import FormulaPolicy, PowerProduct
+from policies.fusion import FormulaPolicy
 from policies.goal import GoalModel
 from policies.listwise import LambdaMART
 from policies.pairwise import BPR
+from policies.rules import PowerProduct
 from policies.table import POLICIES, policy_class
 from policies.training import Training
 from policies.weighting import SampleWeight
 from tests.logs import FEED, RECRUITING, SHOP, hand_made
-from tests.policies.examples import example
 
 WRITTEN_IN_PYTHON: tuple[AbstractPolicy, ...] = (
     GoalModel("ctr", Training(learning_rate=1)),
@@ -91,24 +91,7 @@ def test_amounts_and_times_may_stand_beside_a_row_without_a_click() -> None:
     check_log(log, {"click": 1})
 
 
-SEEDS = {
-    "popular": 3378902470,
-    "goal": 3069603078,
-    "formula": 2641365784,
-    "sample_weight": 896527733,
-    "bpr": 3997944565,
-    "lambdamart": 2065288339,
-    "esmm": 2934945067,
-}
-
-
-@pytest.mark.parametrize("name", SEEDS)
-def test_keys_that_came_later_left_the_seeds_of_older_specs_alone(name: str) -> None:
-    """Seeds of the examples as version 0.1 gave them, before slot_bias, levels and conversion were keys."""
-    assert example(name).seed() == SEEDS[name]
-
-
-def test_keys_that_came_later_are_part_of_the_seed_once_they_say_something_else() -> None:
+def test_every_key_that_a_fit_depends_on_is_part_of_its_seed() -> None:
     assert ESMM(conversion="apply").seed() != ESMM().seed() == ESMM(conversion="buy").seed()
     assert GoalModel("ctr", Training(slot_bias=False)).seed() != GoalModel("ctr").seed()
     assert BPR(levels=(("click",), ("cart",), ("buy",))).seed() != BPR().seed()

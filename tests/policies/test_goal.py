@@ -11,6 +11,7 @@ from policies import nets
 from policies.base import AbstractPolicy
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES, GoalModel, goals_of
+from policies.towers import Towers
 from policies.training import Training
 from sim.records import Log, Requests
 from tests.logs import FEED, RECRUITING, asking, hand_made, random_feed, with_outcome
@@ -130,12 +131,12 @@ def pinned(goal: str, logit: float, spread: float, log: Log) -> GoalModel:
     """A model whose tower says `logit` to everyone."""
     model = GoalModel(goal, NET_FREE)
     model.features_ = Features().fit(log)
-    net = nets.build_nets(model.features_, model.features_.training_rows(log), (goal,), NET_FREE, 1)[goal]
+    net = nets.build(model.features_.schema(), model.features_.training_rows(log), (goal,), NET_FREE, 1)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
-        net.last.bias.fill_(logit)
-    model.tower_, model.spread_, model.notes_ = net.export(), spread, []
+        net.start_at(goal, logit)
+    model.towers_, model.spread_, model.notes_ = Towers(tuple(net.export([goal]))), spread, []
     return model
 
 
