@@ -1,138 +1,243 @@
-"""Fusion: several predicted goals to one score. One fit of the goal models serves many formulas."""
+"""Fusion: goal models and a rule over what they predict. One fit of the models serves every rule."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from policies.base import AbstractPolicy, nearest, part, prefixed
-from policies.formula import FUNCTIONS, RESERVED, TINY, Formula
-from policies.goal import GoalModel, goals_of
+from policies.base import AbstractPolicy, nearest
+from policies.formula import FUNCTIONS, RESERVED, Formula
+from policies.goal import goals_of
+from policies.rules import (
+    ClickGated,
+    ExpSum,
+    PowerProduct,
+    RankReciprocal,
+    Rule,
+    ShiftedPowerProduct,
+    WeightedSum,
+    as_scores,
+    prices,
+)
+from policies.together import GoalModels, models_of, outcomes_of_models, with_ctcvr
 from policies.training import Training
 from sim.records import Column, Floats, Log, Requests, Scores
 
 
-@dataclass(frozen=True, slots=True)
-class PowerProduct:
-    """prod_g goal_g ^ a_g; with all exponents 1, expected revenue. As used in e-commerce fusion.
+@dataclass(kw_only=True)
+class AbstractFusion(AbstractPolicy):
+    """Goal models, each a tower of its own, and a rule that makes one score of what they predict.
 
-    exponents: by goal, as the model names them; `price` is the item's price in currency units.
+    training: of each goal model.
+    miscalibrated: by goal model, the factor by which its predictions are off, for rehearsing which rule survives
+        that: {cvr: 3} triples every predicted cvr before it is fused, and no probability beyond 1. The models
+        are the same, and so is their ranking.
     """
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
-
-    exponents: Mapping[str, float]
-    type: Literal["power_product"] = "power_product"
+    training: Training = field(default_factory=Training)
+    miscalibrated: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.exponents or not all(goal.isidentifier() for goal in self.exponents):
-            raise ValueError(f"exponents must name goals such as ctr, cvr or price, got {list(self.exponents)}")
-        wrong = {goal: a for goal, a in self.exponents.items() if not np.isfinite(a)}
+        self._rule = self.rule()
+        models = self.needs()  # refuses goals that no log can have
+        beyond = sorted(set(self.miscalibrated) - set(models))
+        if beyond:
+            there = ", ".join(models) or "none"
+            raise ValueError(
+                f"miscalibrated must name goal models of this policy, got {', '.join(beyond)}; there are: {there}"
+            )
+        wrong = {goal: factor for goal, factor in self.miscalibrated.items() if not 0 < factor < np.inf}
         if wrong:
-            raise ValueError(f"exponents must be finite numbers, got {wrong}")
+            raise ValueError(f"miscalibrated must be factors > 0, got {wrong}; 1 is a goal that is right")
 
-    def __call__(self, goals: Mapping[str, Floats]) -> Floats:
-        """Shape (R, C); a sum of logs, so that small goals do not underflow."""
-        missing = [goal for goal in self.exponents if goal not in goals]
-        if missing:
-            raise ValueError(f"this model predicts {', '.join(goals)}, the exponents ask for {', '.join(missing)}")
-        logs = [a * np.log(np.maximum(goals[goal], TINY)) for goal, a in self.exponents.items()]
-        return np.sum(logs, axis=0)
+    @abstractmethod
+    def rule(self) -> Rule:
+        """The rule with its parameters; a ValueError says which of them cannot be."""
+
+    def needs(self) -> dict[str, AbstractPolicy]:
+        return models_of(self._rule.goals, self.training)
+
+    def outcomes(self) -> frozenset[str]:
+        return outcomes_of_models(self.needs())
+
+    def fit_spec(self) -> dict[str, Any]:
+        # The rule comes after the fit: all rules over the same goals share one, named as the freest of them.
+        return {"type": "formula", "goals": {goal: model.fit_spec() for goal, model in self.needs().items()}}
+
+    def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        self.models_ = GoalModels.fit(self.needs(), log, fitted)
+        return self
+
+    def assemble(self, fitted: Mapping[str, AbstractPolicy]) -> Self:
+        self.models_ = GoalModels.of(fitted)
+        return self
+
+    def goals(self, requests: Requests) -> dict[str, Floats]:
+        features = self.models_.features
+        if features is None:
+            return {}
+        goals = self.models_.predict(features.inputs(requests))
+        for goal, factor in self.miscalibrated.items():
+            goals[goal] = np.minimum(factor * goals[goal], np.inf if goal == "stay" else 1.0)
+        return with_ctcvr(goals)
+
+    def score(self, requests: Requests) -> Scores:
+        return as_scores(self._rule(self.goals(requests) | {"price": prices(requests)}), requests)
+
+    def notes(self) -> list[str]:
+        return self.models_.notes()
+
+    def learned(self) -> dict[str, Column]:
+        return self.models_.learned()
+
+    def restore(self, learned: Mapping[str, Column]) -> Self:
+        self.models_ = GoalModels.restore(self.needs(), learned)
+        return self
 
 
 @dataclass
-class FormulaPolicy(AbstractPolicy):
+class FormulaPolicy(AbstractFusion):
     """Goal models, each a tower of its own, and a formula over what they predict.
 
     formula: over ctr = P(click | shown), cvr = P(buy | click), ctcvr = ctr x cvr, stay (seconds given a click),
         price (currency units) and any other action of the log by its name: like is P(like | click).
     params: values of the names in the formula that are no goals.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; {cvr: 3} triples its cvr.
     """
 
     name: ClassVar[str] = "formula"
 
     formula: str
     params: Mapping[str, float] = field(default_factory=dict)
-    training: Training = field(default_factory=Training)
 
-    def __post_init__(self) -> None:
-        self._formula = Formula(self.formula, self.params)
-        self.needs()  # refuses goals that no log can have
-
-    def needs(self) -> dict[str, AbstractPolicy]:
-        goals = set(self._formula.goals) - {"price"}
-        if "ctcvr" in goals:
-            goals = goals - {"ctcvr"} | {"ctr", "cvr"}
-        return {goal: GoalModel(goal, self.training) for goal in sorted(goals)}
-
-    def outcomes(self) -> frozenset[str]:
-        return frozenset().union(*(model.outcomes() for model in self.needs().values()))
-
-    def fit_spec(self) -> dict[str, Any]:
-        return {"type": self.name, "goals": {goal: model.fit_spec() for goal, model in self.needs().items()}}
+    def rule(self) -> Rule:
+        return Formula(self.formula, self.params)
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
-        self._check_goals(goals_of(log))
-        fitted = fitted or {}
-        return self.assemble(
-            {goal: fitted[goal] if goal in fitted else model.fit(log) for goal, model in self.needs().items()}
-        )
-
-    def assemble(self, fitted: Mapping[str, AbstractPolicy]) -> Self:
-        self.models_ = {goal: model for goal, model in fitted.items() if isinstance(model, GoalModel)}
-        return self
-
-    def goals(self, requests: Requests) -> dict[str, Floats]:
-        if not self.models_:
-            return {}
-        inputs = next(iter(self.models_.values())).features_.inputs(requests)  # the same log, the same features
-        goals = {goal: model.predict(inputs) for goal, model in self.models_.items()}
-        if "ctr" in goals and "cvr" in goals:
-            goals["ctcvr"] = goals["ctr"] * goals["cvr"]
-        return goals
-
-    def score(self, requests: Requests) -> Scores:
-        return as_scores(self._formula(self.goals(requests) | {"price": prices(requests)}), requests)
-
-    def notes(self) -> list[str]:
-        return [note for model in self.models_.values() for note in model.notes()]
-
-    def learned(self) -> dict[str, Column]:
-        arrays: dict[str, Column] = {}
-        for goal, model in self.models_.items():
-            arrays |= prefixed(goal, model.learned())
-        return arrays
-
-    def restore(self, learned: Mapping[str, Column]) -> Self:
-        self.models_ = {goal: GoalModel(goal, self.training).restore(part(goal, learned)) for goal in self.needs()}
-        return self
-
-    def _check_goals(self, there: Sequence[str]) -> None:
-        for name in self._formula.goals:
+        there = goals_of(log)
+        for name in self._rule.goals:
             if name not in (*RESERVED, *there):  # a model that lacks a goal of ours says what for
                 hint = nearest(name, [*there, "price", *self.params, *FUNCTIONS])
                 raise ValueError(
                     f"unknown name {name!r} in the formula; {hint}name a goal of the log ({', '.join(there)}, price) "
                     f"or give {name} a value in params"
                 )
+        return super().fit(log, fitted)
 
 
-def prices(requests: Requests) -> Floats:
-    """Price of every candidate in currency units, shape (R, C)."""
-    return requests.items.price[requests.candidates] / 100
+@dataclass
+class WeightedSumPolicy(AbstractFusion):
+    """Goal models, and sum_g w_g p_g of what they predict: score fusion as it is most often done.
 
-
-def as_scores(values: Floats, requests: Requests) -> Scores:
-    """Values as float32 scores: shifted and scaled within each request, which changes no order.
-
-    Cast as they are, small products (1e-57) and small differences (100000 + ctr) would become ties.
+    weights: by goal: ctr, cvr, ctcvr, any other action of the log as P(action | click), stay and price. Scales
+        matter: stay is in seconds and price in currency units, all others are probabilities.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; {cvr: 3} triples its cvr.
     """
-    wide = np.broadcast_to(values, requests.candidates.shape)
-    if not wide.size:
-        return wide.astype(np.float32)
-    centred = wide - wide.mean(axis=1, keepdims=True)
-    spread = np.abs(centred).max(axis=1, keepdims=True)
-    return (centred / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+
+    name: ClassVar[str] = "weighted_sum"
+
+    weights: Mapping[str, float]
+
+    def rule(self) -> Rule:
+        return WeightedSum(self.weights)
+
+
+@dataclass
+class ClickGatedPolicy(AbstractFusion):
+    """Goal models, and ctr * (1 + sum_g w_g p_g) of what they predict, as in feeds.
+
+    weights: by goal given a click: cvr, any other action of the log such as like, stay (seconds), or price
+        (currency units). None leaves ctr alone.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; {like: 3} triples its like.
+    """
+
+    name: ClassVar[str] = "click_gated"
+
+    weights: Mapping[str, float]
+
+    def rule(self) -> Rule:
+        return ClickGated(self.weights)
+
+
+@dataclass
+class PowerProductPolicy(AbstractFusion):
+    """Goal models, and prod_g p_g ^ a_g of what they predict, as in e-commerce; {ctr: 1, cvr: 1, price: 1} is revenue.
+
+    exponents: by goal: ctr, cvr, ctcvr, any other action of the log as P(action | click), stay and price.
+        Exponents of 0 leave a goal out.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; this rule does not mind,
+        unless a probability would go beyond 1.
+    """
+
+    name: ClassVar[str] = "power_product"
+
+    exponents: Mapping[str, float]
+
+    def rule(self) -> Rule:
+        return PowerProduct(self.exponents)
+
+
+@dataclass
+class ShiftedPowerProductPolicy(AbstractFusion):
+    """Goal models, and prod_g (b_g + w_g p_g) ^ a_g of what they predict, as in short video.
+
+    exponents: a, by goal: ctr, cvr, ctcvr, any other action of the log as P(action | click), stay (seconds) and
+        price. For small w p only w * a / b matters: search the exponents and leave the weights.
+    weights: w, by goal; 1 for a goal without one.
+    shifts: b, by goal, from 0; 1 for a goal without one.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; {cvr: 3} triples its cvr.
+    """
+
+    name: ClassVar[str] = "shifted_power_product"
+
+    exponents: Mapping[str, float]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
+
+    def rule(self) -> Rule:
+        return ShiftedPowerProduct(self.exponents, self.weights, self.shifts)
+
+
+@dataclass
+class ExpSumPolicy(AbstractFusion):
+    """Goal models, and sum_g exp(w_g p_g) of what they predict: a candidate may live by its best goal alone.
+
+    weights: by goal: ctr, cvr, ctcvr, any other action of the log as P(action | click), stay and price. Scales
+        matter: with stay in seconds, a weight of 1 leaves nothing of the others.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; {cvr: 3} triples its cvr.
+    """
+
+    name: ClassVar[str] = "exp_sum"
+
+    weights: Mapping[str, float]
+
+    def rule(self) -> Rule:
+        return ExpSum(self.weights)
+
+
+@dataclass
+class RankReciprocalPolicy(AbstractFusion):
+    """Goal models, and sum_g w_g / (r_g ^ a_g + b_g) of their ranks r_g within the request, 1 the best.
+
+    Equal candidates share the best of their ranks.
+
+    weights: w, by goal: ctr, cvr, ctcvr, any other action of the log, stay and price; each is ranked from the
+        highest, so a low price is no merit.
+    exponents: a, by goal, from 0; 1 for a goal without one.
+    shifts: b, by goal, from 0; 0 for a goal without one. The larger, the less the very first ranks matter.
+    miscalibrated: factor by goal model, to rehearse one that is off by a constant; this rule does not mind,
+        unless a probability would go beyond 1.
+    """
+
+    name: ClassVar[str] = "rank_reciprocal"
+
+    weights: Mapping[str, float]
+    exponents: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
+
+    def rule(self) -> Rule:
+        return RankReciprocal(self.weights, self.exponents, self.shifts)

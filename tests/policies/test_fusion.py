@@ -5,24 +5,26 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from policies.base import AbstractPolicy
-from policies.fusion import FormulaPolicy, PowerProduct, as_scores, prices
+from policies.fusion import (
+    AbstractFusion,
+    ClickGatedPolicy,
+    ExpSumPolicy,
+    FormulaPolicy,
+    PowerProductPolicy,
+    RankReciprocalPolicy,
+    ShiftedPowerProductPolicy,
+    WeightedSumPolicy,
+)
 from policies.goal import GoalModel
+from policies.rules import prices
 from policies.training import Training
 from sim.records import Floats, Requests
 from tests.contracts import assert_same_bits
-from tests.logs import Shop, asking, random_feed, random_recruiting, table_of_items, table_of_users
+from tests.logs import Shop, random_feed, random_recruiting
 
 ONE = {"ctr": 1, "cvr": 1, "price": 1}
-
-
-def goals(seed: int = 0, shape: tuple[int, int] = (20, 50)) -> dict[str, Floats]:
-    rng = np.random.default_rng(seed)
-    ctr, cvr = rng.beta(1, 20, size=shape), rng.beta(1, 30, size=shape)
-    return {"ctr": ctr, "cvr": cvr, "ctcvr": ctr * cvr, "price": rng.lognormal(3, 0.7, size=shape)}
 
 
 def order(values: Floats) -> np.ndarray:
@@ -34,110 +36,10 @@ def ctr_model(fitted: Mapping[str, AbstractPolicy]) -> AbstractPolicy:
     return fitted["goal"]
 
 
-def test_power_product_is_the_log_of_the_product_of_powers() -> None:
-    g = goals()
-    product = PowerProduct({"ctr": 1.5, "cvr": 0.5, "price": -0.3})(g)
-    np.testing.assert_allclose(np.exp(product), g["ctr"] ** 1.5 * g["cvr"] ** 0.5 * g["price"] ** -0.3, rtol=1e-9)
-
-
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(
-    st.dictionaries(st.sampled_from(["ctr", "cvr", "price"]), st.floats(-3, 3), min_size=1),
-    st.sampled_from(["ctr", "cvr", "price"]),
-    st.sampled_from([2.0**-20, 0.25, 2.0, 1024.0]),
-)
-def test_power_product_shifts_all_scores_alike_when_a_goal_is_scaled(
-    exponents: dict[str, float], goal: str, factor: float
-) -> None:
-    """log(k g)^a = a log k + a log g: differences, hence the ranking, do not move (goals held above 1e-12)."""
-    g = {name: np.maximum(values, 1e-4) for name, values in goals().items()}
-    shift = PowerProduct(exponents)({**g, goal: g[goal] * factor}) - PowerProduct(exponents)(g)
-    np.testing.assert_allclose(shift, exponents.get(goal, 0.0) * np.log(factor), atol=1e-9)
-
-
-def test_power_product_ranking_does_not_depend_on_the_unit_of_a_goal() -> None:
-    g = goals()
-    for goal in ONE:
-        np.testing.assert_array_equal(order(PowerProduct(ONE)(g)), order(PowerProduct(ONE)({**g, goal: 100 * g[goal]})))
-
-
-@pytest.mark.parametrize("goal", ["ctr", "cvr", "price"])
-def test_power_product_with_one_exponent_ranks_as_that_goal(goal: str) -> None:
-    g = goals()
-    np.testing.assert_array_equal(order(PowerProduct({**dict.fromkeys(ONE, 0), goal: 1})(g)), order(g[goal]))
-    np.testing.assert_array_equal(order(PowerProduct({goal: 1})(g)), order(g[goal]))
-
-
-def test_power_product_of_ones_ranks_by_expected_revenue() -> None:
-    g = goals()
-    np.testing.assert_array_equal(order(PowerProduct(ONE)(g)), order(g["ctr"] * g["cvr"] * g["price"]))
-
-
-def test_ctcvr_is_ctr_times_cvr() -> None:
-    g = goals()
-    np.testing.assert_allclose(PowerProduct({"ctcvr": 1})(g), PowerProduct({"ctr": 1, "cvr": 1})(g), rtol=1e-12)
-
-
-def test_a_negative_exponent_turns_the_ranking_round() -> None:
-    g = goals()
-    np.testing.assert_allclose(PowerProduct({"price": -1})(g), -PowerProduct({"price": 1})(g))
-
-
-def test_a_goal_of_zero_gives_a_finite_score() -> None:
-    nothing = {"ctr": np.zeros((1, 3)), "cvr": np.ones((1, 3)), "price": np.ones((1, 3))}
-    assert np.isfinite(PowerProduct(ONE)(nothing)).all()
-    assert np.isfinite(PowerProduct({"ctr": -5})(nothing)).all()
-
-
-@pytest.mark.parametrize("exponents", [{}, {"": 1}, {"ctr": 1, "c t r": 2}, {"ctr*cvr": 1}])
-def test_exponents_must_name_goals(exponents: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exponents must name goals such as ctr, cvr or price, got \["):
-        PowerProduct(exponents)
-
-
-def test_exponents_may_name_any_goal_that_a_model_predicts() -> None:
-    like, ctr = goals()["cvr"], goals()["ctr"]
-    found = PowerProduct({"ctr": 1, "like": 2})({"ctr": ctr, "like": like})
-    np.testing.assert_allclose(np.exp(found), ctr * like**2, rtol=1e-9)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_exponents_must_be_finite(bad: float) -> None:
-    """NaN passes every comparison the wrong way and would turn all scores into NaN while serving."""
-    with pytest.raises(ValueError, match="ctr"):
-        PowerProduct({"ctr": bad})
-
-
-def test_a_model_without_the_goal_asked_for_says_what_it_predicts() -> None:
-    with pytest.raises(ValueError, match=r"predicts ctr, the exponents ask for cvr"):
-        PowerProduct({"ctr": 1, "cvr": 1})({"ctr": np.ones((1, 1))})
-
-
-def test_prices_are_in_currency_units() -> None:
-    requests = asking(table_of_users(2), [[0, 1], [2, 3]], table_of_items(20))
-    np.testing.assert_array_equal(prices(requests), [[10, 11], [12, 13]])
-
-
 def within_requests(values: np.ndarray) -> np.ndarray:
     """Values centred and scaled per request, as scores are."""
     centred = values - values.mean(axis=1, keepdims=True)
     return centred / np.abs(centred).max(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("values", [[1e300, -1e300, 1.5], [3e-57, 1e-57, 2e-57], [100000.003, 100000.001, 100000.002]])
-def test_huge_tiny_and_close_values_keep_their_order_as_float32_scores(values: list[float]) -> None:
-    """Cast as they are, the second three would all be 0 and the third all 100000: ranked by chance."""
-    requests = asking(table_of_users(1), [[0, 1, 2]], table_of_items(20))
-    scores = as_scores(np.array([values]), requests)
-    assert scores.dtype == np.float32
-    assert np.isfinite(scores).all()
-    assert np.argsort(scores[0]).tolist() == np.argsort(values).tolist()
-    assert len(set(scores[0].tolist())) == 3
-
-
-def test_a_value_for_all_becomes_an_equal_score_for_each() -> None:
-    requests = asking(table_of_users(2), [[0, 1], [2, 3]], table_of_items(20))
-    np.testing.assert_array_equal(as_scores(np.asarray(2.0), requests), np.zeros((2, 2), dtype=np.float32))
 
 
 def test_the_formula_ctr_ranks_as_the_goal_model_does(
@@ -178,7 +80,7 @@ def test_a_fitted_model_is_used_as_it_is_and_gives_the_bits_of_one_fitted_here(
     ctr_model: AbstractPolicy, shop: Shop, requests: Requests
 ) -> None:
     given_one, fitted_here = (FormulaPolicy("ctr * price").fit(shop.log, f) for f in ({"ctr": ctr_model}, None))
-    assert given_one.models_["ctr"] is ctr_model
+    assert given_one.models_.models["ctr"] is ctr_model
     assert_same_bits(given_one.score(requests), fitted_here.score(requests))
 
 
@@ -247,3 +149,120 @@ def test_a_goal_of_the_shop_in_a_feed_says_what_the_feed_lacks() -> None:
         ValueError, match="goal 'cvr' cannot be learned, the log has no buy; name one of its goals: ctr"
     ):
         FormulaPolicy("ctr * cvr").fit(random_feed())
+
+
+POLICIES_OF_CTR = (
+    WeightedSumPolicy({"ctr": 1}),
+    WeightedSumPolicy({"ctr": 1, "price": 0}),
+    ClickGatedPolicy({}),
+    ExpSumPolicy({"ctr": 1}),
+    RankReciprocalPolicy({"ctr": 1}),
+)
+
+
+@pytest.mark.parametrize("policy", POLICIES_OF_CTR, ids=lambda policy: str(policy.spec()))
+def test_all_weight_on_ctr_ranks_as_the_ctr_model(
+    policy: AbstractFusion, ctr_model: AbstractPolicy, requests: Requests
+) -> None:
+    found = policy.assemble({"ctr": ctr_model}).score(requests)
+    np.testing.assert_array_equal(order(found), order(ctr_model.score(requests)))
+
+
+@pytest.mark.parametrize("policy", [PowerProductPolicy({"ctr": 1}), ShiftedPowerProductPolicy({"ctr": 1})])
+def test_a_log_of_ctr_turns_no_pair_of_the_ctr_model_round(
+    policy: AbstractFusion, ctr_model: AbstractPolicy, requests: Requests
+) -> None:
+    """float32 may make ties of what was apart."""
+    found = policy.assemble({"ctr": ctr_model}).score(requests)
+    by_goal = np.take_along_axis(found, order(ctr_model.score(requests)), axis=1)
+    assert (np.diff(by_goal, axis=1) <= 0).all()
+
+
+def test_rules_over_the_same_goals_share_one_fit_whatever_their_parameters() -> None:
+    policies: list[AbstractFusion] = [
+        FormulaPolicy("ctr * cvr"),
+        WeightedSumPolicy({"ctr": 1, "cvr": 9, "price": 2}),
+        ClickGatedPolicy({"cvr": 3}, miscalibrated={"cvr": 3}),
+        PowerProductPolicy({"ctcvr": 1}),
+        ShiftedPowerProductPolicy({"ctr": 1, "cvr": 1}, {"ctr": 5}),
+        ExpSumPolicy({"ctr": 1, "cvr": 1}),
+        RankReciprocalPolicy({"cvr": 1, "ctr": 1}),
+    ]
+    assert len({policy.seed() for policy in policies}) == 1
+    assert all(policy.fit_spec() == policies[0].fit_spec() for policy in policies)
+    assert all(policy.needs() == {"ctr": GoalModel("ctr"), "cvr": GoalModel("cvr")} for policy in policies)
+    assert WeightedSumPolicy({"ctr": 1}).fit_spec() != policies[0].fit_spec()
+
+
+def test_a_rule_and_the_formula_that_spells_it_out_score_alike(
+    fitted: Mapping[str, AbstractPolicy], requests: Requests
+) -> None:
+    """The weighted-odds identity as a formula too: w p / (1 - p + w p) ranks as p does."""
+    learned = fitted["weighted_sum"].learned()
+
+    def score(policy: AbstractFusion) -> Floats:
+        return policy.restore(learned).score(requests).astype(np.float64)
+
+    pairs: list[tuple[AbstractFusion, str]] = [
+        (WeightedSumPolicy({"ctr": 1, "cvr": 2, "price": 0.01}), "ctr + 2 * cvr + 0.01 * price"),
+        (ClickGatedPolicy({"cvr": 9}), "ctr * (1 + 9 * cvr)"),
+        (PowerProductPolicy({"ctr": 0.5, "cvr": 2}), "0.5 * log(ctr) + 2 * log(cvr)"),
+        (ShiftedPowerProductPolicy({"ctr": 2, "cvr": 3}, {"cvr": 4}), "2 * log(1 + ctr) + 3 * log(1 + 4 * cvr)"),
+        (ExpSumPolicy({"ctr": 3, "cvr": 5}), "log(exp(3 * ctr) + exp(5 * cvr))"),
+    ]
+    for policy, text in pairs:
+        np.testing.assert_allclose(score(policy), score(FormulaPolicy(f"{text} + 0 * ctr * cvr")), atol=2e-6)
+
+
+def test_a_miscalibrated_goal_is_off_by_its_factor_and_no_probability_beyond_1(
+    fitted: Mapping[str, AbstractPolicy], requests: Requests
+) -> None:
+    learned = fitted["formula"].learned()
+    right = FormulaPolicy("ctcvr * stay").restore(learned).goals(requests)
+    off = FormulaPolicy("ctcvr * stay", miscalibrated={"cvr": 3, "stay": 300}).restore(learned).goals(requests)
+    np.testing.assert_array_equal(off["ctr"], right["ctr"])
+    np.testing.assert_array_equal(off["cvr"], np.minimum(3 * right["cvr"], 1))
+    np.testing.assert_array_equal(off["stay"], 300 * right["stay"])
+    np.testing.assert_array_equal(off["ctcvr"], off["ctr"] * off["cvr"])
+    at_most = FormulaPolicy("cvr", miscalibrated={"cvr": 1e9}).restore(learned).goals(requests)
+    assert (at_most["cvr"] == 1).all()
+
+
+@pytest.mark.parametrize("factor", [3, 1 / 3])
+def test_a_miscalibrated_goal_turns_the_weighted_sum_but_neither_products_nor_ranks(
+    factor: float, fitted: Mapping[str, AbstractPolicy], requests: Requests
+) -> None:
+    learned = fitted["formula"].learned()
+
+    def ranking(policy: AbstractFusion) -> np.ndarray:
+        return order(policy.restore(learned).score(requests))
+
+    off = {"cvr": factor}
+    weights, equal = {"ctr": 1, "cvr": 1}, np.testing.assert_array_equal
+    assert (FormulaPolicy("cvr").restore(learned).goals(requests)["cvr"] < 1 / 3).all()  # or 1 would make ties
+    equal(ranking(PowerProductPolicy(ONE, miscalibrated=off)), ranking(PowerProductPolicy(ONE)))
+    equal(ranking(RankReciprocalPolicy(weights, miscalibrated=off)), ranking(RankReciprocalPolicy(weights)))
+    for kind in (WeightedSumPolicy, ExpSumPolicy, ShiftedPowerProductPolicy):
+        assert (ranking(kind(weights, miscalibrated=off)) != ranking(kind(weights))).any(), kind.name
+
+
+def test_what_is_miscalibrated_must_be_a_goal_model_with_a_factor() -> None:
+    with pytest.raises(ValueError, match="must name goal models of this policy, got price, stay; there are: ctr, cvr"):
+        WeightedSumPolicy({"ctcvr": 1, "price": 1}, miscalibrated={"price": 2, "stay": 2})
+    for factor in (0, -1, np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"miscalibrated must be factors > 0, got {'ctr'"):
+            WeightedSumPolicy({"ctr": 1}, miscalibrated={"ctr": factor})
+
+
+def test_a_rule_over_a_goal_that_the_log_does_not_have_is_told_the_nearest() -> None:
+    with pytest.raises(ValueError, match="the log has no lik; did you mean 'like'"):
+        WeightedSumPolicy({"ctr": 1, "lik": 2}).fit(random_feed())
+
+
+def test_the_rules_that_a_policy_cannot_have_are_refused_when_it_is_written() -> None:
+    with pytest.raises(ValueError, match="weights must name goals"):
+        WeightedSumPolicy.from_spec({"weights": {}})
+    with pytest.raises(ValueError, match="certain given a click"):
+        ClickGatedPolicy({"click": 1})
+    with pytest.raises(ValueError, match="finite number"):
+        ExpSumPolicy({"ctr": np.inf})
