@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from annotated_types import Ge
 from policies.base import AbstractPolicy, check_log
 from policies.features import Features
 from policies.goal import LEAST_POSITIVES
+from policies.graded import Graded, GroupScorer, grade_levels, group_scorer
 from policies.levels import (
     SHOP,
     Levels,
@@ -23,12 +24,14 @@ from policies.levels import (
     said,
     usual_gains,
 )
-from policies.scorer import Scorer
+from policies.scorer import SCORE, Scorer
 from policies.training import Training
 from sim.records import Column, Floats, Ints, Log, Requests, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from policies.nets import Trained
 
 
 @dataclass
@@ -43,6 +46,7 @@ class BPR(AbstractPolicy):
     """
 
     name: ClassVar[str] = "bpr"
+    loads: ClassVar[tuple[str, ...]] = ("policies.nets",)
 
     gains: tuple[float, ...] = (0, 1, 3, 7)  # 2^level - 1
     pairs_per_positive: Annotated[int, Ge(1)] = 8
@@ -60,37 +64,52 @@ class BPR(AbstractPolicy):
         return outcomes_of_levels(self.levels) | {"click"}
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
+        check_log(log, {"click": LEAST_POSITIVES})
+        check_graded(log, self.levels)
+        features = Features().fit(log)
+        level, starts = levels(log, self.levels), request_starts(log)
+        graded = Graded(features.schema(), features.training_rows(log), features.names, level, starts, log.time)
+        self.scorer_ = Scorer.of(features, self.learn(graded))
+        return self
+
+    def learn(self, graded: Graded) -> Trained:
+        """Train on pairs of rows, of a log or of any other judged groups."""
         from torch.nn.functional import logsigmoid
 
         from policies import nets
 
-        check_log(log, {"click": LEAST_POSITIVES})
-        check_graded(log, self.levels)
-        features = Features().fit(log)
-        better, worse, gain = self.pairs(log)
-        rows = features.training_rows(log)
-        learn, check = nets.time_split(log.time[better], self.training.validation_share)
-        net = nets.build_nets(features, rows, ("score",), self.training, self.seed())
-        tower, batch, weight = net["score"], nets.tensors(rows), nets.labels(gain / gain.mean())
+        better, worse, gain = self.pairs_of(graded.level, graded.starts)
+        learn, check = nets.time_split(graded.time[better], self.training.validation_share)
+        model = nets.build(graded.schema, graded.rows, (SCORE,), self.training, self.seed())
+        batch, weight = nets.tensors(graded.rows), nets.labels(gain / gain.mean())
 
-        def ranking(pairs: Ints) -> Tensor:
-            difference = tower(batch[better[pairs]]) - tower(batch[worse[pairs]])
-            return -(weight[pairs] * logsigmoid(difference)).mean()
+        def ranking(above: nets.Forward, below: nets.Forward, pairs: Ints) -> Tensor:
+            return -(weight[pairs] * logsigmoid(above.logits[SCORE] - below.logits[SCORE])).mean()
 
-        def loss(examples: Ints) -> Tensor:
+        def step(examples: Ints) -> tuple[nets.Losses, nets.Forward]:
             pairs = learn[examples]
-            touched = batch[better[pairs]]
-            return ranking(pairs) + nets.decay(tower.embeddings, touched, self.training.embedding_decay)
+            above, below = model(batch[better[pairs]]), model(batch[worse[pairs]])
+            penalty = nets.decay(above.vectors, self.training.embedding_decay)
+            return nets.Losses({SCORE: ranking(above, below, pairs)}, penalty), above
 
-        trained = nets.train(
-            net, loss, len(learn), lambda: {"score": float(ranking(check))}, self.training, self.seed()
-        )
-        self.scorer_ = Scorer(features, trained.towers["score"], trained.notes)
-        return self
+        def validate() -> dict[str, float]:
+            return {SCORE: float(ranking(model(batch[better[check]]), model(batch[worse[check]]), check))}
+
+        return nets.train(model, step, len(learn), validate, self.training, self.seed())
+
+    def for_grades(self, gains: tuple[float, ...]) -> Self:
+        return replace(self, gains=gains, levels=grade_levels(len(gains) - 1))
+
+    def learn_grades(self, graded: Graded) -> tuple[GroupScorer, list[str]]:
+        trained = self.learn(graded)
+        return group_scorer(trained.towers), trained.notes
 
     def pairs(self, log: Log) -> tuple[Ints, Ints, Floats]:
         """Rows (better, worse) within requests and the gain between them, each of shape (n_pairs,)."""
-        level, starts = levels(log, self.levels), request_starts(log)
+        return self.pairs_of(levels(log, self.levels), request_starts(log))
+
+    def pairs_of(self, level: Ints, starts: Ints) -> tuple[Ints, Ints, Floats]:
+        """`pairs` of rows of which the levels are known. starts: shape (n_groups + 1,), as `request_starts`."""
         request = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         better = np.repeat(np.flatnonzero(level > 0), self.pairs_per_positive)
         first, size = starts[request[better]], np.diff(starts)[request[better]]

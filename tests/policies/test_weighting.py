@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from policies import nets
+from policies.base import AbstractPolicy
+from policies.formula import Formula
+from policies.towers import Towers
 from policies.training import Training
 from policies.weighting import SampleWeight
 from sim.records import Ints, Log, Requests
 from tests.contracts import assert_same_bits
-from tests.logs import FEED, Shop, hand_made, random_feed, with_outcome
+from tests.logs import FEED, Shop, asking, hand_made, random_feed, with_outcome
 
 SMALL = Training(epochs=1, embedding=2, hidden=2, hidden2=2)
 
@@ -38,23 +41,24 @@ def best_constant(monkeypatch: pytest.MonkeyPatch) -> Callable[[SampleWeight, Lo
             found["learn"], check = split(time, share)
             return found["learn"], check
 
-        def minimise(towers: Mapping[str, nets.TowerNet], loss: Any, n: int, *_: Any) -> nets.Trained:
-            net = towers["score"].double()
+        def minimise(model: nets.Model, step: Any, n: int, *_: Any) -> nets.Trained:
+            net = model.networks[0].double()
             with torch.no_grad():
                 for parameter in net.parameters():
                     parameter.zero_()  # all but the last bias stays 0: every row has the same logit
-            bias = net.last.bias
+            bias = net.last[0].bias
             optimiser = torch.optim.LBFGS([bias], lr=1, max_iter=100, tolerance_grad=1e-12, tolerance_change=1e-14)
 
             def closure() -> torch.Tensor:
                 optimiser.zero_grad()
-                value = loss(np.arange(n))
+                losses, _ = step(np.arange(n))
+                value = sum(losses.events.values(), start=losses.penalty)
                 value.backward()
                 return value
 
             optimiser.step(closure)
             found["logit"] = bias.item()
-            return nets.Trained({"score": net.float().export()}, {}, {}, [])
+            return nets.Trained(Towers((net.float().export(),)), {}, {}, [])
 
         monkeypatch.setattr(nets, "time_split", remember)
         monkeypatch.setattr(nets, "train", minimise)
@@ -98,6 +102,54 @@ def test_the_odds_of_the_paper_example_are_as_printed() -> None:
     """Weight 5 at a true rate of .1 gives .35714."""
     w, p = 5, 0.1
     assert w * p / (1 - p + w * p) == pytest.approx(0.35714, abs=5e-6)
+
+
+def test_the_formula_of_weighted_odds_orders_as_the_probability_itself() -> None:
+    formula = Formula("w * ctr / (1 - ctr + w * ctr)", {"w": 5})
+    ctr = np.array([[0.02, 0.1, 0.5]])
+    np.testing.assert_allclose(formula({"ctr": ctr})[0], [0.1 / 1.08, 0.5 / 1.4, 2.5 / 3])
+
+
+@pytest.mark.parametrize("w", [0.2, 5.0, 40.0])
+def test_a_weight_is_undone_exactly(w: float, fitted: Mapping[str, AbstractPolicy], requests: Requests) -> None:
+    """p = p' / (p' + w (1 - p')), from the odds that the tower learned; the score is what it was."""
+    policy = SampleWeight({"click": w, "buy": w}, undo=True).restore(fitted["sample_weight"].learned())
+    weighted = 1 / (1 + np.exp(-policy.score(requests).astype(np.float64)))
+    p = policy.goals(requests)["ctr"]
+    np.testing.assert_allclose(p, weighted / (weighted + w * (1 - weighted)), rtol=1e-9)
+    np.testing.assert_allclose(w * p / (1 - p + w * p), weighted, rtol=1e-9)
+    assert_same_bits(policy.score(requests), fitted["sample_weight"].score(requests))
+    assert fitted["sample_weight"].goals(requests) == {}
+
+
+def test_what_was_learned_with_a_weight_of_five_is_the_weighted_probability_and_undone_the_rate() -> None:
+    """Clicks at a rate of .1 that nothing explains: p' = .357 and p = .1 on the mean.
+
+    8000 rows of which 9 in 10 teach: within 5 standard errors of the rate in the log.
+    """
+    n = 8000
+    click = np.random.default_rng(0).random(n) < 0.1
+    log = hand_made(click, item=np.arange(n) % 20, user=np.arange(n) // 10 % 40)
+    policy = SampleWeight({"click": 5}, Training(batch=128, epochs=30, patience=3), undo=True).fit(log)
+    requests = asking(log.users, np.tile(np.arange(20), (40, 1)), log.items)
+    rate = log["click"].mean()
+    error = np.sqrt(rate * (1 - rate) / (0.9 * len(log)))
+    weighted = 1 / (1 + np.exp(-policy.score(requests).astype(np.float64)))
+    assert abs(policy.goals(requests)["ctr"].mean() - rate) < 5 * error
+    assert abs(weighted.mean() - 5 * rate / (1 + 4 * rate)) < 5 * error * 5 / (1 + 4 * rate) ** 2
+    assert abs(weighted.mean() - rate) > 10 * error
+
+
+def test_undoing_changes_no_fit() -> None:
+    assert SampleWeight({"click": 5}, undo=True).fit_spec() == SampleWeight({"click": 5}).fit_spec()
+    assert SampleWeight({"click": 5}, undo=True).seed() == SampleWeight({"click": 5}).seed()
+
+
+def test_a_weight_that_cannot_be_undone_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match=r"undo needs one weight for all actions, .* which is not learned"):
+        SampleWeight({"click": 1, "buy": 10}, undo=True)
+    with pytest.raises(ValueError, match=r"undo gives back the probability of a click, got weights of buy, cart alone"):
+        SampleWeight({"buy": 5, "cart": 5}, undo=True)
 
 
 def test_a_row_weighs_what_its_strongest_behaviour_weighs() -> None:
