@@ -68,12 +68,25 @@ def ecommerce(items: int) -> Scenario:
     return replace(scenario, catalogue=replace(scenario.catalogue, items=items))
 
 
-def simulated(folder: Path, *, users: int, days: int, items: int = 300, withdrawn: Sequence[int] = ()) -> Shop:
-    """Simulate a shop into a folder and read its log, without the rows of the items withdrawn."""
+def simulated(
+    folder: Path,
+    *,
+    users: int,
+    days: int,
+    items: int = 300,
+    withdrawn: Sequence[int] = (),
+    temperature: float = 0.5,
+) -> Shop:
+    """Simulate a shop into a folder and read its log, without the rows of the items withdrawn.
+
+    temperature: of the production policy's exploration.
+    """
     world = build(ecommerce(items), 1, np.arange(users))
     book = Logbook(folder, world, ["warm-up"], 0, days * DAY)
     everyone = np.zeros(users, dtype=np.int64)
-    simulate(world, opening(world, 2), days, [Arm("warm-up", Production(), 0.5)], everyone, 2, [book], tick=DAY // 4)
+    simulate(
+        world, opening(world, 2), days, [Arm("warm-up", Production(), temperature)], everyone, 2, [book], tick=DAY // 4
+    )
     book.finish()
     write_public(folder, world.people.public, world.items)
     log = read_log([folder])
