@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from policies.base import AbstractPolicy
@@ -23,5 +25,13 @@ def requests(shop: Shop) -> Requests:
 
 @pytest.fixture(scope="session")
 def fitted(shop: Shop) -> dict[str, AbstractPolicy]:
-    """By the names of `EXAMPLES`."""
-    return {name: example(name).fit(shop.log) for name in EXAMPLES}
+    """By the names of `EXAMPLES`; models that several of them need are fitted once."""
+    models: dict[str, AbstractPolicy] = {}
+
+    def fit(policy: AbstractPolicy) -> AbstractPolicy:
+        spec = json.dumps(policy.spec())
+        if spec not in models:
+            models[spec] = policy.fit(shop.log, {name: fit(model) for name, model in policy.needs().items()})
+        return models[spec]
+
+    return {name: fit(example(name)) for name in EXAMPLES}

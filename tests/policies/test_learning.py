@@ -13,6 +13,7 @@ from sim.records import Floats, Requests
 from tests.logs import Shop
 
 TOP = 10
+PERSONAL = ("goal", "sample_weight", "bpr", "lambdamart", "xendcg", "click_gated")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def standard_errors(better: Floats, worse: Floats) -> float:
     return float(gain.mean() / (gain.std(ddof=1) / np.sqrt(len(gain))))
 
 
-@pytest.mark.parametrize("name", ["goal", "sample_weight", "bpr", "lambdamart", "popular", "production"])
+@pytest.mark.parametrize("name", [*PERSONAL, "pointwise", "popular", "production"])
 def test_a_ranker_of_clicks_beats_chance(
     name: str, fitted: Mapping[str, AbstractPolicy], shop: Shop, asked: Requests
 ) -> None:
@@ -42,7 +43,7 @@ def test_a_ranker_of_clicks_beats_chance(
     assert z > 10
 
 
-@pytest.mark.parametrize("name", ["goal", "sample_weight", "bpr", "lambdamart"])
+@pytest.mark.parametrize("name", PERSONAL)
 def test_a_ranker_that_knows_the_user_beats_the_list_for_everyone(
     name: str, fitted: Mapping[str, AbstractPolicy], shop: Shop, asked: Requests
 ) -> None:
@@ -50,6 +51,15 @@ def test_a_ranker_that_knows_the_user_beats_the_list_for_everyone(
     z = standard_errors(earned(fitted[name], asked, truth), earned(fitted["popular"], asked, truth))
     print(f"{name}: {z:.1f} standard errors above popular")
     assert z > 5
+
+
+def test_a_stack_asked_for_clicks_ranks_like_a_ranker_of_clicks(
+    shop: Shop, asked: Requests, fitted: Mapping[str, AbstractPolicy]
+) -> None:
+    """What buys are worth is noise on a log of 45; what clicks are worth is not."""
+    stack = policy_class("stacking").from_spec({"target": {"click": 1}, "inputs": ["ctr"]}).fit(shop.log)
+    truth = shop.attraction(asked)
+    assert standard_errors(earned(stack, asked, truth), earned(fitted["popular"], asked, truth)) > 5
 
 
 def test_esmm_asked_for_clicks_alone_ranks_like_a_ranker_of_clicks(

@@ -24,7 +24,7 @@ def test_a_policy_and_its_keys_are_documented(name: str) -> None:
 
 def test_an_unknown_name_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        policy_class("mmoe")
+        policy_class("mmoe2")
 
 
 def test_importing_and_describing_every_policy_needs_neither_torch_nor_lightgbm() -> None:
