@@ -11,6 +11,7 @@ from experiments.results import Results
 
 def sentence(finding: Finding, results: Results) -> str:
     """The true difference of two arms on one metric, beside their estimates against control."""
+    assert finding.arm is not None
     assert finding.other is not None
     mine, other = results.row(finding.arm, finding.metric), results.row(finding.other, finding.metric)
     nothing = other.true_lift == -1  # the other has none at all, and a ratio to that says nothing

@@ -16,6 +16,7 @@ FINDINGS: Mapping[str, str] = {
     "interference": "experiments.findings.interference:sentence",
     "delay": "experiments.findings.delay:sentence",
     "cost": "experiments.findings.cost:sentence",
+    "sweep": "experiments.findings.sweep:sentence",
 }
 
 
@@ -24,13 +25,15 @@ class Finding(Section):
 
     type: trade, what an arm wins on one metric and pays on another; interference, how wrong the test is where
         users share something; delay, what an early look says against the last; cost, what one arm lacks against
-        another in truth.
-    arm: which arm it is about. metric: what it wins, or is read on.
-    other: trade, the metric it pays with; cost, the arm it is measured against.
+        another in truth; sweep, what the values of a sweep win on one metric and pay on another.
+    arm: which arm it is about; of a sweep, none. sweep: its name in truth.sweeps.
+    metric: what it wins, or is read on.
+    other: trade and sweep, the metric it pays with; cost, the arm it is measured against.
     """
 
-    type: Literal["trade", "interference", "delay", "cost"]
-    arm: str
+    type: Literal["trade", "interference", "delay", "cost", "sweep"]
+    arm: str | None = None
+    sweep: str | None = None
     metric: str
     other: str | None = None
 

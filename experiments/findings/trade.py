@@ -11,6 +11,7 @@ from experiments.results import Results, Row
 
 def sentence(finding: Finding, results: Results) -> str:
     """Two lifts of one arm, estimated and true, and whether the test could see the price."""
+    assert finding.arm is not None
     assert finding.other is not None
     won, paid = results.row(finding.arm, finding.metric), results.row(finding.arm, finding.other)
     sign = _sign(paid, results)
