@@ -11,6 +11,7 @@ import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("experiments.commands.run", "Run an experiment and report what each arm gains and pays."),
+    "compare": ("experiments.commands.compare", "Set policies of several finished runs side by side."),
     "new": ("experiments.commands.new", "Write a commented experiment to start from."),
     "validate": ("experiments.commands.validate", "Check an experiment and say everything that is wrong with it."),
     "schema": ("experiments.commands.schema", "Print the JSON Schema of experiments."),
