@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.document import Document
+from experiments.findings.table import FINDINGS
 from experiments.metrics import USERS, nearest
 from experiments.policy_spec import Place, build_policy, policy_problems
 from experiments.problems import Problem, translate
@@ -35,20 +36,22 @@ def _policies(document: Document) -> Iterator[Problem]:
         for below, error, found in problems:
             yield from translate({**error, "loc": below}, place, found.json_schema() if found else None)
         if not problems:
-            yield from _fits_the_scenario(document, place, {"type": mapping} if isinstance(mapping, str) else mapping)
+            yield from fits_the_scenario(document, place, {"type": mapping} if isinstance(mapping, str) else mapping)
     yield from _retrained(document)
 
 
-def _fits_the_scenario(document: Document, place: Place, mapping: Mapping[str, Any]) -> Iterator[Problem]:
+def fits_the_scenario(document: Document, place: Place, mapping: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a valid policy asks for that the scenario does not have."""
     policy = build_policy(mapping)
     if place[0] == "warmup" and policy.learns:
         yield Problem(place, f"must need no training, since there is no log yet, got {policy.name!r}; try production")
     actions = document.get(("world", "scenario", "funnel", "actions"))
     if not isinstance(actions, dict):
         return
-    known = [*actions, "stay"]
+    known, described = [*actions, "stay"], [action for action in actions.values() if isinstance(action, dict)]
+    money = {"value": any(a.get("units") for a in described), "refund": any(a.get("refunds") for a in described)}
     params = ", and other names of a formula must have a value in params" if policy.name == "formula" else ""
-    for name in sorted(policy.outcomes() - set(known)):
+    for name in sorted(policy.outcomes() - {*known, *(name for name, earned in money.items() if earned)}):
         yield Problem(
             place,
             f"must ask for what the scenario's log holds, {policy.name} needs {name!r}; {nearest(name, known)}"
@@ -196,18 +199,21 @@ def _finding(document: Document) -> Iterator[Problem]:
     if not isinstance(finding, dict) or not isinstance(arms, dict) or not isinstance(metrics, dict):
         return
     kind, control = finding.get("type"), document.get(("experiment", "control"))
-    challengers = [name for name in arms if name != control]
-    wanted = {"arm": challengers, "metric": list(metrics)}
-    if kind in ("trade", "cost"):
-        wanted["other"] = list(metrics) if kind == "trade" else challengers
-        if finding.get("other") is None:
-            yield Problem(
-                ("finding", "other"), f"must be given for a finding of {kind}; name one of {', '.join(wanted['other'])}"
-            )
+    if kind not in FINDINGS:
+        return
+    challengers, sweeps = [name for name in arms if name != control], document.get(("truth", "sweeps"))
+    about = {"sweep": list(sweeps) if isinstance(sweeps, dict) else []} if kind == "sweep" else {"arm": challengers}
+    wanted = {**about, "metric": list(metrics)}
+    if kind in ("trade", "cost", "sweep"):
+        wanted["other"] = challengers if kind == "cost" else list(metrics)
     for key, names in wanted.items():
         name = finding.get(key)
-        if name is not None and name not in names:
-            yield Problem(("finding", key), f"must be one of {', '.join(names)}, got {name!r}")
+        if name is None and key != "metric":
+            known = f"name one of {', '.join(names)}" if names else "add truth.sweeps"
+            yield Problem(("finding", key), f"must be given for a finding of {kind}; {known}")
+        elif name is not None and name not in names:
+            known = ", ".join(names) or "truth.sweeps, which has none"
+            yield Problem(("finding", key), f"must be one of {known}, got {name!r}")
     goals, margins = document.get(("metrics", "goals")), document.get(("metrics", "guardrails"))
     judged = [*(goals if isinstance(goals, list) else []), *(margins if isinstance(margins, dict) else {})]
     if kind in ("interference", "delay") and finding.get("metric") not in judged:

@@ -14,15 +14,18 @@ from experiments.analysis.lifts import Lift, lifts
 from experiments.analysis.looks import LookRow
 from experiments.analysis.paired import PairedLift, paired_lift
 from experiments.analysis.stats import SufficientStats
+from experiments.analysis.swept import SweepPoint, judged
 from experiments.analysis.verdicts import holm, sample_ratio_p_value
 from experiments.doubts import warnings_of
 from experiments.findings.table import sentence
 from experiments.gather import USER_ID, Floats, Gathered, conversion_of, estimand
+from experiments.judge import scorecard_of
 from experiments.plan import Plan, front_columns
 from experiments.results import FrontPoint, Results, Row, Side, TrueRow
 from experiments.spec import Experiment
 from experiments.stages.common import TOTALS
 from experiments.store import RunFolder
+from experiments.sweeps import labels
 from sim.ledger import EVENTUAL
 from sim.scenario import MARKET_COLUMNS, MetricSpec
 
@@ -67,7 +70,9 @@ def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results
         front=tuple(_front(run)),
         sides=tuple(_sides(run)),
         stops=stops,
+        sweeps=_sweeps(run, roles, truth),
         lower_is_better=tuple(n for n, m in experiment.world.scenario.metrics.items() if m.better == "lower"),
+        scorecard=scorecard_of(experiment, folder, plan),
     )
     if experiment.finding is None:
         return results
@@ -254,6 +259,23 @@ def _front(run: Gathered) -> list[FrontPoint]:
         first, second = (_paired(metrics[goal], mine, theirs).lift for goal in goals[:2])
         points.append(FrontPoint(k / max(n - 1, 1), first, second))
     return points
+
+
+def _sweeps(run: Gathered, roles: Mapping[str, str], truth: Truth) -> tuple[SweepPoint, ...]:
+    """Every point of every sweep over control, on the same users, and who dominates it on the goals."""
+    sweeps, goals = run.experiment.truth.sweeps, run.experiment.metrics.goals
+    if not sweeps:
+        return ()
+    control, metrics = run.experiment.experiment.control, run.scenario.metrics
+    served, points = run.truth(control), list[SweepPoint]()
+    for name, sweep in sweeps.items():
+        for k, (label, changes) in enumerate(zip(labels(sweep), sweep.changes(), strict=True)):
+            mine = run.sweep(name, k)
+            found = {metric: _paired(metrics[metric], mine, served) for metric in roles}
+            lift, se = {m: pair.lift for m, pair in found.items()}, {m: pair.se for m, pair in found.items()}
+            points.append(SweepPoint(name, label, changes, lift, se))
+    arms = {arm: [truth[arm, goal].expected_lift for goal in goals] for arm in run.arms if arm != control}
+    return judged(points, {control: [0.0] * len(goals)} | arms, goals)
 
 
 def _sides(run: Gathered) -> list[Side]:

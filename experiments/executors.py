@@ -19,6 +19,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from experiments.store import RunFolder
+from experiments.strangers import blamed, work_for
 from experiments.tasks import Task
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -66,6 +67,7 @@ def execute(tasks: Sequence[Task], folder: RunFolder, workers: int, listen: List
 
 def perform(task: Task, folder: RunFolder, progress: Callable[[int, int, int], None]) -> None:
     """Do one task and store its result with what it cost."""
+    work_for(folder.path)
     module, _, name = task.function.partition(":")
     function = getattr(import_module(module), name)
     started, cpu = time.perf_counter(), time.process_time()
@@ -211,4 +213,7 @@ def _died(worker: _Worker, task: Task) -> TaskError:
 
 def _cause(problem: Exception) -> str:
     text = " ".join(str(problem).split())
+    where = blamed(problem)
+    if where:
+        return where + text
     return text if isinstance(problem, ValueError) else f"{type(problem).__name__}: {text}"

@@ -123,6 +123,10 @@ class Gathered:
         """The same for one point of the true front."""
         return self._everyone([task for (k, _), task in self.plan.fronts.items() if k == point], EXPECTED)
 
+    def sweep(self, name: str, point: int) -> dict[str, Floats]:
+        """The same for one point of a sweep."""
+        return self._everyone([t for (of, k, _), t in self.plan.sweeps.items() if (of, k) == (name, point)], EXPECTED)
+
     def _everyone(self, tasks: Sequence[Task], name: str) -> dict[str, Floats]:
         parts, users = [], []
         for path in (self.folder.result(task) / name for task in tasks):

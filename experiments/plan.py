@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.metrics import USERS
+from experiments.policy_spec import build_policy, spec_of
 from experiments.spec import Experiment
+from experiments.strangers import named
+from experiments.sweeps import servings
 from experiments.tasks import Task
 from policies.base import AbstractPolicy
 from sim.oracle import additive
+from sim.scenario import MARKET_COLUMNS
 
 STAGES = "experiments.stages"
 
@@ -21,6 +25,8 @@ class Plan:
 
     warmups: by market. policies: by arm. tests: by (unit, market); coupled markets share a task.
     truths: by (arm, market). fronts: by (point, market), from all weight on the second goal to all on the first.
+    judged: impressions after the warm-up, by market. cards: by arm, its policy judged on them; none where no policy
+    learns. sweeps: by (sweep, point, market); a point that equals an arm is the arm's task.
     """
 
     warmups: Mapping[int, Task]
@@ -29,12 +35,19 @@ class Plan:
     tests: Mapping[tuple[str, int], Task]
     truths: Mapping[tuple[str, int], Task]
     fronts: Mapping[tuple[int, int], Task]
+    judged: Mapping[int, Task]
+    cards: Mapping[str, Task]
+    sweeps: Mapping[tuple[str, int, int], Task] = field(default_factory=dict)
 
     def tasks(self) -> list[Task]:
         """Every task once, in an order that could be worked through."""
-        stages = (self.warmups, self.fits, self.tests, self.truths, self.fronts)
+        lived = (self.truths, self.fronts, self.sweeps)
+        stages = (self.warmups, self.fits, self.tests, *lived, self.judged, self.cards)
         every = [task for stage in stages for task in stage.values()]
-        return list({task.key: task for task in every}.values())  # equal arms share their truth
+        once: dict[str, Task] = {}
+        for task in every:  # equal arms share their truth, and points of a sweep that of the arm they equal
+            once.setdefault(task.key, task)
+        return list(once.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,10 @@ def plan(experiment: Experiment) -> Plan:
     tests: dict[tuple[str, int], Task] = {}
     for unit in experiment.units:
         tests |= {(unit, m): task for m, task in _tests(given, unit, policies, experiment.experiment.coupled).items()}
-    return Plan(warmups, fits, policies, tests, _truths(given, policies), _fronts(experiment, given))
+    truths, fronts = _truths(given, policies), _fronts(experiment, given)
+    judged, cards = _cards(experiment, given, policies)
+    sweeps = _sweeps(experiment, given, logs, fits)
+    return Plan(warmups, fits, policies, tests, truths, fronts, judged, cards, sweeps)
 
 
 def _world(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,14 +106,14 @@ def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Tas
     """The task that fits a policy; equal fits are one task."""
     models = {f"model {name}": _fit(model, spec, logs, fits) for name, model in policy.needs().items()}
     arguments = {
-        "fit": policy.fit_spec(),
+        "fit": named(policy, policy.fit_spec()),
         "max_train_rows": spec["warmup"]["max_train_rows"],
         "seed": {"luck": spec["seed"]["luck"]},
     }
-    name = policy.name if policy.name != "goal" else f"goal {policy.spec()['goal']}"
+    name = policy.name if policy.name != "goal" else f"goal {policy.spec().get('goal', '')}"
     cost = 0.1 if models or not policy.learns else 10
     # Fusion comes after the fit: it is handed over to build the policy, and is no part of the key.
-    task = Task("fit", name, f"{STAGES}.fit:run", arguments, {**logs, **models}, {"policy": policy.spec()}, cost)
+    task = Task("fit", name, f"{STAGES}.fit:run", arguments, {**logs, **models}, {"policy": spec_of(policy)}, cost)
     return fits.setdefault(task.key, task)
 
 
@@ -135,22 +151,42 @@ def _tests(given: _Base, unit: str, policies: Mapping[str, Task], coupled: bool)
 
 
 def _truths(given: _Base, policies: Mapping[str, Task]) -> dict[tuple[str, int], Task]:
+    arms = given.spec["experiment"]["arms"]
+    return {
+        (arm, m): task for arm in arms for m, task in _lived(given, arm, _serving(arms[arm]), policies[arm]).items()
+    }
+
+
+def _lived(given: _Base, name: str, serving: Mapping[str, Any], policy: Task) -> dict[int, Task]:
+    """By market, the truth users' life under what serves them."""
     test, spec = given.spec["experiment"], given.spec
     share = 1 if spec["world"]["sharing"] else spec["truth"]["users"]
     shared = {"days": test["days"], "truth": share, "looks": spec["analysis"]["looks"]}
     return {
-        (arm, m): Task(
+        m: Task(
             "truth",
-            f"{arm}, market {m}",
+            f"{name}, market {m}",
             f"{STAGES}.truth:run",
-            {**given.split, **shared, "market": m, "arm": _serving(test["arms"][arm])},
-            {"warm-up": warmup, "policy": policies[arm]},
-            {**given.tick, "name": arm},
+            {**given.split, **shared, "market": m, "arm": serving},
+            {"warm-up": warmup, "policy": policy},
+            {**given.tick, "name": name},
             6,
         )
-        for arm in test["arms"]
         for m, warmup in given.warmups.items()
     }
+
+
+def _sweeps(
+    experiment: Experiment, given: _Base, logs: Mapping[str, Task], fits: dict[str, Task]
+) -> dict[tuple[str, int, int], Task]:
+    """Policies that live in the truth alone, as arms do there."""
+    tasks, arms = dict[tuple[str, int, int], Task](), given.spec["experiment"]["arms"]
+    for name, sweep in experiment.truth.sweeps.items():
+        for k, serving in enumerate(servings(sweep, arms)):
+            policy = _fit(build_policy(serving["policy"]), given.spec, logs, fits)
+            lived = _lived(given, f"{name}, point {k + 1}", serving, policy)
+            tasks |= {(name, k, m): task for m, task in lived.items()}
+    return tasks
 
 
 def _fronts(experiment: Experiment, given: _Base) -> dict[tuple[int, int], Task]:
@@ -178,6 +214,44 @@ def _fronts(experiment: Experiment, given: _Base) -> dict[tuple[int, int], Task]
         for k in range(n)
         for m, warmup in given.warmups.items()
     }
+
+
+MOST_JUDGED, MOST_DAYS = 100_000, 3  # impressions, and days that they may be of: AUCs then settle within 0.01
+
+
+def _cards(
+    experiment: Experiment, given: _Base, policies: Mapping[str, Task]
+) -> tuple[dict[int, Task], dict[str, Task]]:
+    """What the scorecard is made by: impressions of the first market, and every policy judged on them."""
+    arms, warm = experiment.experiment.arms, given.spec["warmup"]
+    if not any(experiment.policy(arm).learns for arm in arms):
+        return {}, {}
+    logging = {name: given.warmups[0].arguments[name] for name in ("days", "policy", "temperature")}
+    limits = {"market": 0, "most": MOST_JUDGED, "most_days": min(MOST_DAYS, warm["days"])}
+    arguments = {**given.base, **logging, **limits, "columns": judged_columns(experiment)}
+    needs, function = {"warm-up": given.warmups[0]}, f"{STAGES}.scorecard:judged"
+    judged = Task("judged", "market 0", function, arguments, needs, given.tick, 2)
+    cards: dict[str, Task] = {}
+    for arm in arms:
+        asked = {"policy": given.spec["experiment"]["arms"][arm]["policy"], "value": judged_value(experiment)}
+        of = {"judged": judged, "policy": policies[arm]}
+        cards[arm] = Task("scorecard", arm, f"{STAGES}.scorecard:run", asked, of, {}, 2)
+    return {0: judged}, cards
+
+
+def judged_value(experiment: Experiment) -> str:
+    """What a candidate is worth to NDCG: the first goal's numerator that is a sum over impressions; else clicks."""
+    metrics = experiment.world.scenario.metrics
+    columns = [metrics[goal].numerator for goal in experiment.metrics.goals]
+    return next((c for c in columns if additive(c) and c not in MARKET_COLUMNS), "click")
+
+
+def judged_columns(experiment: Experiment) -> list[str]:
+    """What orders are judged by: clicks, the goals that are sums over impressions, and what NDCG weighs."""
+    metrics = experiment.world.scenario.metrics
+    goals = [metrics[goal].numerator for goal in experiment.metrics.goals]
+    known = [column for column in goals if additive(column) and column not in MARKET_COLUMNS]
+    return list(dict.fromkeys(["click", *known]))
 
 
 def front_columns(experiment: Experiment) -> tuple[str, str] | None:

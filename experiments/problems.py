@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +62,23 @@ def translate(error: Mapping[str, Any], above: Place, schema: Mapping[str, Any] 
     return [_problem(error, above, below, schema)]
 
 
+_KIND = re.compile(r"(literal|list)\[.+\]$")
+# What has a `type` that decides which other keys there are.
+_TAGGED: Mapping[str, tuple[str, ...]] = {
+    "attention": ("position_based", "trust_bias", "cascade", "dynamic_bayesian"),
+    "fusion": (
+        *("weighted_sum", "click_gated", "power_product", "shifted_power_product", "exp_sum", "rank_reciprocal"),
+    ),
+    "balance": ("fixed", "uncertainty", "mgda", "mgda_ub", "tchebycheff"),
+}
+
+
 def _without_tags(location: Place) -> Place:
-    """The place in the document: pydantic puts the chosen `type` of an attention model into the path."""
+    """The place in the document: pydantic puts the chosen `type` of an attention model, a fusion or a balance into
+    the path, and of a value of several kinds the kind that it tried."""
+    location = tuple(step for step in location if not (isinstance(step, str) and _KIND.match(step)))
     for at, step in enumerate(location[:-1]):
-        if step == "attention":
+        if isinstance(step, str) and location[at + 1] in _TAGGED.get(step, ()):
             return location[: at + 1] + location[at + 2 :]
     return location
 
@@ -84,6 +98,8 @@ def _problem(error: Mapping[str, Any], above: Place, below: Place, schema: Mappi
         tag, choices = (str((error.get("ctx") or {})[name]) for name in ("tag", "expected_tags"))
         hint = nearest(tag, choices.replace("'", "").split(", "))
         return Problem((*place, "type"), f"{must}, got {tag!r}{f'; {hint}'.rstrip() if hint else ''}")
+    if kind == "union_tag_not_found":
+        return Problem(place, f"{must}, got {_short(error['input'])}; add its type")
     if kind in ("missing", "missing_argument"):
         described = _described(_at(schema, below))
         wanted = f"a value at position {place[-1]}" if isinstance(place[-1], int) else str(place[-1])
@@ -99,7 +115,8 @@ def _must(error: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be {context['expected']}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        known = context.get("expected_tags", "'position_based', 'trust_bias', 'cascade', 'dynamic_bayesian'")
+        place = [step for step in error.get("loc", ()) if isinstance(step, str) and step in _TAGGED]
+        known = context.get("expected_tags") or ", ".join(_TAGGED[place[-1]] if place else ())
         return f"must have a type out of {str(known).replace(chr(39), '')}"
     if kind == "too_short":
         return f"must hold at least {context['min_length']}"

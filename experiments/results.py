@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from experiments.analysis.decision import Decision
 from experiments.analysis.interference import DesignRow
 from experiments.analysis.looks import LookRow
+from experiments.analysis.swept import SweepPoint
+from experiments.scorecard import Scorecard
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,10 @@ class Results:
     conversion: the rare event that the test lives on. conversions: landed by arm.
     designs: the same arms divided by other units, beside the truth. looks: the test as it stood earlier.
     front: what rankers that know the truth attain on the first two goals. sides: the other side of the market.
+    sweeps: policies that live in the truth alone, point by point.
     stops: arms that the guard stopped, with the day and the cause.
     warnings: what a reader must know before believing a number. finding: the answer to the experiment's question.
+    scorecard: how good the policies' predictions are; None where no policy learns.
     """
 
     control: str
@@ -119,7 +124,9 @@ class Results:
     sides: tuple[Side, ...] = ()
     stops: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     lower_is_better: tuple[str, ...] = ()
+    sweeps: tuple[SweepPoint, ...] = ()
     finding: str = ""
+    scorecard: Scorecard | None = None
 
     def row(self, arm: str, metric: str, estimator: str | None = None) -> Row:
         """The row of an arm and a metric, by the deciding estimator or another."""
@@ -138,6 +145,21 @@ class Results:
         """The rows as plain values, as in results.csv."""
         return [asdict(row) for row in self.rows]
 
+    def sweep_dicts(self) -> list[dict[str, Any]]:
+        """A row per point and metric, as in sweeps.csv; changes: by key, the value, as JSON."""
+        return [
+            {
+                "sweep": point.sweep,
+                "label": point.label,
+                "changes": json.dumps(dict(point.changes)),
+                "metric": metric,
+                "true_lift": lift,
+                "true_lift_se": point.lift_se[metric],
+            }
+            for point in self.sweeps
+            for metric, lift in point.lift.items()
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values; a number that is not there is null."""
         return {
@@ -154,7 +176,19 @@ class Results:
             "looks": [_nulled(asdict(row)) for row in self.looks],
             "front": [_nulled(asdict(point)) for point in self.front],
             "sides": [_nulled(asdict(side)) for side in self.sides],
+            "sweeps": [
+                {
+                    "sweep": point.sweep,
+                    "label": point.label,
+                    "changes": dict(point.changes),
+                    "true_lift": _nulled(dict(point.lift)),
+                    "true_lift_se": _nulled(dict(point.lift_se)),
+                    "dominated_by": list(point.dominated_by),
+                }
+                for point in self.sweeps
+            ],
             "stops": {arm: {"day": day, "cause": cause} for arm, (day, cause) in self.stops.items()},
+            "scorecard": self.scorecard.to_dict() if self.scorecard else None,
             "finding": self.finding,
             "warnings": list(self.warnings),
             "notes": list(self.notes),

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from threadpoolctl import threadpool_limits
 from experiments.document import write_yaml
 from experiments.evaluate import results_of
 from experiments.executors import Listener, execute
+from experiments.judge import costs_of
 from experiments.plan import Plan, plan
 from experiments.results import Results
 from experiments.spec import Experiment
 from experiments.stages.arms import market_folder
 from experiments.store import IDENTITY, MANIFEST, RunFolder, link, write_text
+from experiments.strangers import keep_sources, references_in
 from experiments.tasks import program_hash
 from sim.logbook import HIDDEN_FILE, LOG_FILE
 
@@ -67,6 +69,7 @@ def run(
         (out / MANIFEST).unlink(missing_ok=True)  # from here on, what is there may be of two runs
         started = time.perf_counter()
         write_yaml(experiment.resolved(), out / "experiment.yaml", _OPENING.format(name=experiment.name))
+        keep_sources(references_in(experiment.resolved()), out)
         execute(whole.tasks(), folder, workers, listen)
         _show_logs(folder, whole)
         announce("analysis")
@@ -102,7 +105,13 @@ def _write_results(folder: RunFolder, results: Results) -> None:
 
     write_text(folder.path / "results.csv", pd.DataFrame(results.to_dicts()).to_csv(index=False))
     write_text(folder.path / "truth.csv", pd.DataFrame(list(results.truth)).to_csv(index=False))
+    if results.scorecard is not None:
+        table = pd.DataFrame(list(results.scorecard.rows))
+        write_text(folder.path / "scorecard.csv", table.to_csv(index=False))
     write_text(folder.path / "decision.json", json.dumps(results.decision.to_dict(), indent=1) + "\n")
+    for name, rows in (("sweeps", results.sweep_dicts()), ("front", [asdict(point) for point in results.front])):
+        if rows:
+            write_text(folder.path / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
 
 
 def _write_report(experiment: Experiment, folder: RunFolder, results: Results, manifest: dict[str, Any]) -> None:
@@ -139,6 +148,7 @@ def _manifest(experiment: Experiment, folder: RunFolder, whole: Plan, seconds: f
             for task, n in notes.items()
             if task.stage == "fit"
         },
+        "scorecard": costs_of(folder, whole),
         "wall_seconds": round(seconds, 1),
         "workers": workers,
     }

@@ -14,7 +14,7 @@ from experiments.crosscheck import cross_problems
 from experiments.document import Document, DocumentError, Origin, is_there, parse_value, read_document, shortened
 from experiments.findings.table import Finding
 from experiments.metrics import nearest
-from experiments.policy_spec import build_policy
+from experiments.policy_spec import Place, build_policy, spec_of
 from experiments.problems import Problem, translate
 from experiments.sections.analysis import AnalysisSection
 from experiments.sections.common import Section
@@ -25,6 +25,8 @@ from experiments.sections.seeds import Seeds
 from experiments.sections.truth import TruthSection
 from experiments.sections.warmup import WarmupSection
 from experiments.sections.world import WorldSection
+from experiments.strangers import StrangerError, adopt, is_reference
+from experiments.sweeps import resolved_sweep, sweep_problems
 from policies.base import AbstractPolicy, plain
 
 LIBRARY = Path(__file__).parent / "library"
@@ -63,10 +65,11 @@ class Experiment(Section):
     def resolved(self) -> dict[str, Any]:
         """Every value spelled out, as plain YAML: runs again as it is."""
         values = self.model_dump(mode="json")
-        values["warmup"]["policy"] = build_policy(self.warmup.policy).spec()
+        values["warmup"]["policy"] = spec_of(build_policy(self.warmup.policy))
         for arm in self.experiment.arms:
-            values["experiment"]["arms"][arm]["policy"] = self.policy(arm).spec()
+            values["experiment"]["arms"][arm]["policy"] = spec_of(self.policy(arm))
         resolved: dict[str, Any] = plain(values)
+        resolved["truth"]["sweeps"] = {name: resolved_sweep(sweep) for name, sweep in self.truth.sweeps.items()}
         return resolved
 
     def identity(self) -> str:
@@ -131,6 +134,7 @@ def load_experiment(source: str, sets: Sequence[str] = (), seed: int | None = No
                 _override(document, text)
     except DocumentError as problem:
         raise SpecError([str(problem)]) from None
+    _adopt_strangers(document, path.parent)
     return validate(document)
 
 
@@ -147,7 +151,7 @@ def validate(document: Document) -> Experiment:
     except ValidationError as invalid:
         schema = Experiment.model_json_schema()
         problems += [problem for error in invalid.errors() for problem in translate(dict(error), (), schema)]
-    problems += cross_problems(document)
+    problems += [*cross_problems(document), *sweep_problems(document)]
     if problems:
         raise SpecError(sorted_lines(document, problems))
     assert experiment is not None
@@ -177,6 +181,30 @@ def find_experiment(source: str) -> Path:
         f"{shortened(source)}: must be a file or an experiment of the library, found neither; "
         f"{nearest(source, library)}the library has {', '.join(library)}"
     )
+
+
+def _adopt_strangers(document: Document, folder: Path) -> None:
+    """Load the policies that are named by a file, relative to the spec; those of --set, to where one is."""
+    problems: list[Problem] = []
+    arms = document.get(("experiment", "arms"))
+    places: list[Place] = [("experiment", "arms", arm, "policy") for arm in arms] if isinstance(arms, dict) else []
+    sweeps = document.get(("truth", "sweeps"))
+    places += [("truth", "sweeps", name, "policy") for name in sweeps] if isinstance(sweeps, dict) else []
+    for place in (("warmup", "policy"), *places):
+        policy = document.get(place)
+        named = policy.get("type") if isinstance(policy, dict) else policy
+        if not isinstance(named, str) or not is_reference(named):
+            continue
+        where = (*place, "type") if isinstance(policy, dict) else place
+        origin = document.origin(where)
+        try:
+            known = adopt(named, Path() if origin.file.startswith("--") else folder)
+        except StrangerError as problem:
+            problems.append(Problem(where, str(problem)))
+            continue
+        document.put((*place, "type"), known, origin)
+    if problems:
+        raise SpecError(sorted_lines(document, problems))
 
 
 def _inline_scenario(document: Document, folder: Path) -> None:

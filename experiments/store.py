@@ -18,7 +18,7 @@ DONE = "done.json"
 IDENTITY = "identity"
 MANIFEST = "manifest.json"
 PROMISED = ("experiment.yaml", "results.csv", "truth.csv", "decision.json", "report.html", "report.png", MANIFEST)
-_OURS = (*PROMISED, IDENTITY, "tasks", "log", "hidden")
+_OURS = (*PROMISED, "sweeps.csv", "front.csv", "scorecard.csv", IDENTITY, "policies", "tasks", "log", "hidden")
 _LOCK = ".lock"
 
 

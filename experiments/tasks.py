@@ -20,6 +20,7 @@ _SOURCES = (
     "experiments/analysis",
     "experiments/assignment.py",
     "experiments/policy_spec.py",
+    "experiments/strangers.py",
     "experiments/sections",
 )
 _LIBRARIES = ("numpy", "scipy", "torch", "lightgbm", "simpy")

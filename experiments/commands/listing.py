@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from policies.base import AbstractPolicy
+    from policies.training import Training
 
 KINDS = ("experiments", "policies", "metrics", "scenarios")
 
@@ -42,9 +47,47 @@ def _scenarios() -> Iterator[tuple[str, str]]:
 
 
 def _policies() -> Iterator[tuple[str, str]]:
+    """Each policy, and below it its keys with their defaults; those of `training`, which many have, at the end."""
     from policies.table import POLICIES, policy_class
+    from policies.training import Training
 
-    return ((name, (policy_class(name).__doc__ or "").strip().splitlines()[0]) for name in POLICIES)
+    for name in POLICIES:
+        found = policy_class(name)
+        yield name, (found.__doc__ or "").strip().splitlines()[0]
+        keys = ", ".join(_keys(found))
+        yield "", f"{{{keys}}}" if keys else "{}"
+    yield "training", "How a torch model is trained, the same keys in every policy that names it."
+    yield "", f"{{{', '.join(_keys(Training))}}}"
+    yield "FILE.py:CLASS", "A policy of your own, from a file beside the spec; see docs/your-own-policy.md."
+
+
+def _keys(of: type[AbstractPolicy] | type[Training]) -> Iterator[str]:
+    """The keys of a policy's YAML, as YAML would give their defaults."""
+    from dataclasses import MISSING, asdict, fields, is_dataclass
+
+    from policies.base import plain
+
+    assert is_dataclass(of)
+    for key in fields(of):
+        value = key.default if key.default_factory is MISSING else key.default_factory()
+        if value is MISSING:
+            yield f"{key.name}: (must be given)"
+        elif key.name == "training":
+            yield "training: (see training)"
+        else:
+            opened = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            yield f"{key.name}: {_flow(plain(opened))}"
+
+
+def _flow(value: object) -> str:
+    """A plain value as YAML writes it on one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow(below)}' for key, below in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else str(value).lower()
+    return str(value)
 
 
 def _metrics() -> Iterator[tuple[str, str]]:

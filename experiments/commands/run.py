@@ -71,7 +71,10 @@ def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool,
     except FolderError as problem:
         refuse([str(problem)])
     except TaskError as problem:
-        fail(f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue")
+        fail(
+            f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue, "
+            "or, once something is mended, with --force to start anew"
+        )
     except OSError as problem:
         fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
     except KeyboardInterrupt:

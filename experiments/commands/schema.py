@@ -28,8 +28,10 @@ def experiment_schema() -> dict[str, Any]:
         own["required"] = ["type", *own.get("required", [])]
         own["additionalProperties"] = False
         definitions[f"policy {name}"] = own
-    choices = [{"enum": list(POLICIES)}, *({"$ref": f"#/$defs/policy {name}"} for name in POLICIES)]
-    for section in ("ArmSection", "WarmupSection"):
+    named = {"type": "string", "pattern": r"\.py:"}  # a file and a class of one's own
+    stranger = {"type": "object", "properties": {"type": named}, "required": ["type"]}
+    choices = [{"enum": list(POLICIES)}, *({"$ref": f"#/$defs/policy {name}"} for name in POLICIES), named, stranger]
+    for section in ("ArmSection", "WarmupSection", "Sweep"):
         field = definitions[section]["properties"]["policy"]
         field.pop("anyOf", None)
         field.pop("type", None)

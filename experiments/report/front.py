@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,12 @@ class Gap:
 
 def attainable(results: Results) -> list[Place]:
     """Points of the front that no other beats on both goals, by rising second goal; none where it has one goal."""
-    if len(results.goals) < 2:
-        return []
-    points = [p for p in results.front if math.isfinite(p.first) and math.isfinite(p.second)]
+    return frontier(results.front) if len(results.goals) > 1 else []
+
+
+def frontier(front: Sequence[FrontPoint]) -> list[Place]:
+    """The points that no other beats on both goals, by rising second goal."""
+    points = [p for p in front if math.isfinite(p.first) and math.isfinite(p.second)]
     best = [p for p in points if not any(_beats(other, p) for other in points)]
     return sorted({(p.second, p.first) for p in best})
 
@@ -42,17 +46,17 @@ def gaps(results: Results) -> list[Gap]:
     line = attainable(results)
     if not line:
         return []
+    arms, (upward, across) = [arm for arm in results.arms if arm != results.control], results.goals[:2]
+    return [gap(a, results.row(a, upward).true_lift, results.row(a, across).true_lift, line) for a in arms]
+
+
+def gap(arm: str, first: float, second: float, line: Sequence[Place]) -> Gap:
+    """An arm's true lifts of the two goals beside a front that has points."""
     across, upward = zip(*line, strict=True)
-    found = []
-    for arm in results.arms:
-        if arm == results.control:
-            continue
-        first, second = (results.row(arm, goal).true_lift for goal in results.goals[:2])
-        # Between two points: serving some visits by one of the rankers and the rest by the other attains about
-        # that. Left of the first point its first goal is attained with more than the arm's second goal.
-        best = float(np.interp(second, across, upward, right=math.nan))
-        found.append(Gap(arm, first, second, best, first / best if best > 0 else math.nan))
-    return found
+    # Between two points: serving some visits by one of the rankers and the rest by the other attains about
+    # that. Left of the first point its first goal is attained with more than the arm's second goal.
+    best = float(np.interp(second, across, upward, right=math.nan))
+    return Gap(arm, first, second, best, first / best if best > 0 else math.nan)
 
 
 def _beats(other: FrontPoint, point: FrontPoint) -> bool:

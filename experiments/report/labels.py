@@ -25,12 +25,15 @@ def write_names(
     colours: Mapping[str, Colour],
     marks: Sequence[Point],
     lines: Sequence[Line],
+    brief: Mapping[str, str] | None = None,
+    brief_size: float | None = None,
 ) -> None:
     """Write each name beside its point. Limits and place of the axes must be final.
 
     Args:
         points: by name, in data coordinates. colours: of each name. marks: further points to keep clear of.
         lines: horizontal or vertical lines to keep clear of; their ends may be infinite.
+        brief: what some names are written as. brief_size: of these, in points.
     """
     frame = axes.get_window_extent()
     scale = 72 / dots_per_inch(axes)
@@ -40,13 +43,15 @@ def write_names(
     thin = [_strip(_on_page(axes, start), _on_page(axes, end), edges) for start, end in lines]
     names: list[Box] = []
     for name, place in points.items():
+        shown = (brief or {}).get(name)
         text = axes.annotate(
-            shorten(name, LONGEST),
+            shorten(name if shown is None else shown, LONGEST),
             place,
             xytext=(0, 0),
             textcoords="offset points",
             va="center",
             color=colours[name],
+            fontsize=None if shown is None else brief_size,
             zorder=7,
             parse_math=False,
             annotation_clip=False,

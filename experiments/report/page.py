@@ -36,6 +36,8 @@ from experiments.report.format import (
 from experiments.report.front import gaps
 from experiments.report.panels import design_panels, forest_panels, front_figure, look_panels, tradeoff_figure
 from experiments.report.rows import challengers, design_metrics, look_days, look_metrics, looks_at, rows_by_arm
+from experiments.report.scorecard import scorecard_parts
+from experiments.report.sweeps import beaten_by, front_beside_sweeps, sweep_colours, sweep_figure, sweep_tables
 from experiments.results import Results
 from experiments.spec import Experiment
 
@@ -63,8 +65,8 @@ class ArmFacts:
     policy: str
 
 
-def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) -> str:
-    """The report of a run as HTML: the same bytes for the same run."""
+def templates() -> Environment:
+    """The templates beside this module, with what they write numbers by."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -85,8 +87,15 @@ def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) 
         "beside": lambda x, other: typeset(percent(x, apart(x, other))),
         "points": points,
         "p_value": p_value,
+        "beaten_by": beaten_by,
         "typeset": lambda text: typeset(text).replace(" %", "\N{NO-BREAK SPACE}%"),
     }
+    return environment
+
+
+def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) -> str:
+    """The report of a run as HTML: the same bytes for the same run."""
+    environment = templates()
     return environment.get_template(TEMPLATE).render(
         experiment=experiment,
         results=results,
@@ -94,6 +103,8 @@ def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) 
         **_decided(results),
         **_compared(experiment, results),
         **_beside_the_truth(results),
+        **_swept(results),
+        **scorecard_parts(results, manifest),
         **_of_the_run(experiment, results, manifest),
     )
 
@@ -156,6 +167,16 @@ def _beside_the_truth(results: Results) -> dict[str, Any]:
         "look_panels": {goal: look_panels(results, goal) for goal in results.goals if goal in looks},
         "looks": looks,
         "other_side": words.other_side(results),
+    }
+
+
+def _swept(results: Results) -> dict[str, Any]:
+    """Policies that live in the truth alone."""
+    return {
+        "sweep_colours": sweep_colours(results),
+        "sweep_figure": sweep_figure(results),
+        "sweep_front": front_beside_sweeps(results),
+        "sweep_tables": sweep_tables(results),
     }
 
 

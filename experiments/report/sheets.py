@@ -21,6 +21,7 @@ from experiments.report.format import (
 )
 from experiments.report.front import gaps
 from experiments.report.rows import challengers, look_days, looks_at, rows_by_arm
+from experiments.report.sweeps import beaten_by
 from experiments.results import Results
 
 Sheet = tuple[str, Table]
@@ -28,7 +29,7 @@ Sheet = tuple[str, Table]
 
 def asides(results: Results) -> Iterator[Sheet]:
     """What there is beyond the table of lifts, each with its title; of the metrics only the goals."""
-    sheets = (_designs(results), _looks(results), _front(results), _sides(results))
+    sheets = (_designs(results), _looks(results), _front(results), _sweeps(results), _sides(results))
     yield from ((title, table) for title, table in sheets if table.row_count)
 
 
@@ -68,6 +69,16 @@ def _front(results: Results) -> Sheet:
     for gap in found:
         share = f"{100 * gap.share:.0f} %" if math.isfinite(gap.share) else DASH
         table.add_row(escape(gap.arm), share, percent(gap.first), _known(gap.best), percent(gap.second))
+    return title, table
+
+
+def _sweeps(results: Results) -> Sheet:
+    title = "sweeps, in truth: without traffic, on the same users; dominated by whom on all goals"
+    table = _table("sweep", "point", right=results.goals)
+    table.add_column("dominated by")
+    for point in results.sweeps:
+        lifts = (_known(point.lift[goal]) for goal in results.goals)
+        table.add_row(escape(point.sweep), escape(point.label), *lifts, escape(beaten_by(point)))
     return title, table
 
 

@@ -12,11 +12,11 @@ from experiments.policy_spec import build_policy
 from experiments.stages.branch import Branch, Test
 from experiments.stages.warmup import NAME as WARM_UP
 from experiments.stages.watch import harmful
-from policies.base import AbstractPolicy
+from experiments.strangers import fit, supervised
 from sim.clock import DAY
 from sim.engine import Story
 from sim.logbook import LOG_FILE, read_log
-from sim.records import Log
+from sim.records import Log, Ranker
 from sim.stories import guard, ramp, retrain
 
 
@@ -49,9 +49,9 @@ def stories_of(test: Test, branches: Sequence[Branch], start: int, stops: dict[s
 
 def _retraining(test: Test, branches: Sequence[Branch], index: int, again: Mapping[str, Any]) -> Story:
     """An arm that is fitted anew on what the log holds by then, its own rows or everybody's."""
-    name, spec = test.names[index], test.arguments
+    name, spec, own = test.names[index], test.arguments, again["on"] == "own"
 
-    def fit(day: int) -> AbstractPolicy:
+    def fit_anew(day: int) -> Ranker:
         drafts = [test.out / f"as-of-{day}" / str(branch.market) for branch in branches]
         for draft, branch in zip(drafts, branches, strict=True):
             draft.mkdir(parents=True)
@@ -59,11 +59,11 @@ def _retraining(test: Test, branches: Sequence[Branch], index: int, again: Mappi
         before = [test.needs[f"warm-up {branch.market:06d}"] for branch in branches]
         log = read_log([*before, *drafts], spec["max_train_rows"], spec["seed"]["luck"])
         shutil.rmtree(test.out / f"as-of-{day}")
-        return build_policy(spec["arms"][name]["policy"]).fit(_own(log, name) if again["on"] == "own" else log)
+        return supervised(fit(build_policy(spec["arms"][name]["policy"]), _own(log, name) if own else log, {}))
 
     # Who is not in the test, or not any more, is served like the control: by the one that it learns to be.
     like = [test.rest] if name == spec["control"] else []
-    return lambda shops: retrain(shops, index, again["every_days"], fit, like)
+    return lambda shops: retrain(shops, index, again["every_days"], fit_anew, like)
 
 
 def _own(log: Log, name: str) -> Log:

@@ -12,10 +12,10 @@ import numpy as np
 
 from experiments.policy_spec import build_policy
 from experiments.sections.world import WorldSection
-from policies.base import AbstractPolicy
+from experiments.strangers import supervised
 from sim.engine import State
 from sim.market import Applications, Shared, gini
-from sim.records import Column, Ints
+from sim.records import Column, Ints, Ranker
 from sim.served import Orders, Served
 from sim.world import World
 
@@ -48,9 +48,9 @@ def world_section(arguments: Mapping[str, Any]) -> WorldSection:
     return WorldSection.model_validate_json(json.dumps(values), strict=True)
 
 
-def served_by(arm: Mapping[str, Any], folder: Path) -> tuple[AbstractPolicy, float]:
+def served_by(arm: Mapping[str, Any], folder: Path) -> tuple[Ranker, float]:
     """The fitted policy of an arm, and the temperature of its exploration."""
-    return build_policy(arm["policy"]).restore_from(folder), arm["explore"]["temperature"]
+    return supervised(build_policy(arm["policy"]).restore_from(folder)), arm["explore"]["temperature"]
 
 
 def save_totals(path: Path, world: World, columns: Sequence[str], totals: np.ndarray, satisfaction: np.ndarray) -> None:

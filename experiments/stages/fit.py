@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from experiments.policy_spec import build_policy
 from experiments.stages.common import Needs, Progress
+from experiments.strangers import fit
 from sim.logbook import read_log
 
 
@@ -15,10 +18,15 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     """Leaves the fitted policy."""
     policy = build_policy(arguments["policy"])
     fitted = {name: model.restore_from(needs[f"model {name}"]) for name, model in policy.needs().items()}
-    if fitted or not policy.learns:
+    if not policy.learns or (fitted and not policy.learns_besides):
         policy.assemble(fitted).save(out)
         return {"notes": [], "rows": 0}
     log_folders = [needs[role] for role in sorted(needs) if role.startswith("log ")]
     log = read_log(log_folders, arguments["max_train_rows"], arguments["seed"]["luck"])
-    policy.fit(log).save(out)
-    return {"notes": policy.notes(), "rows": len(log)}
+    for module in policy.loads:
+        import_module(module)
+    began = time.process_time()
+    fit(policy, log, fitted)
+    seconds = time.process_time() - began
+    policy.save(out)
+    return {"notes": policy.notes(), "rows": len(log), "fit_seconds": seconds}

@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.policy_spec import build_policy
 from experiments.stages.common import STATE, TOTALS, DayCounter, Needs, Progress, save_state, save_totals, world_section
+from experiments.strangers import supervised
 from sim.clock import DAY
 from sim.engine import Arm, opening, simulate
 from sim.ledger import Totals
@@ -22,7 +23,7 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     """Leaves log, public tables, state and totals."""
     section, days, luck = world_section(arguments), arguments["days"], arguments["seed"]["luck"]
     world = section.build(arguments["seed"]["world"], arguments["market"])
-    arm = Arm(NAME, build_policy(arguments["policy"]), arguments["temperature"])
+    arm = Arm(NAME, supervised(build_policy(arguments["policy"])), arguments["temperature"])
     book, totals, counter = Logbook(out, world, [NAME], 0, days * DAY), Totals(world, 0), DayCounter(progress, days)
     everyone = np.zeros(len(world.people), dtype=np.int64)
     start = opening(world, luck, sharing=section.sharing)

@@ -171,3 +171,12 @@ def test_on_a_terminal_progress_names_stages_days_rate_and_time_left(spec: Path,
     for said in ("warm-up", "fit", "arms", "truth", "analysis", "report", "day ", "M impressions/s", "s left"):
         assert said in text, said
     assert "Traceback" not in text
+
+
+def test_policies_are_listed_with_their_keys_and_defaults(tmp_path: Path) -> None:
+    told = seesaw("list", "policies", cwd=tmp_path).stdout
+    assert "miscalibrated: {}, formula: (must be given), params: {}}" in told
+    assert "label_gain: [0, 1, 3, 7], truncation: 13" in told
+    assert "{epochs: 12, patience: 2," in told
+    assert "slot_bias: true" in told
+    assert "FILE.py:CLASS" in told

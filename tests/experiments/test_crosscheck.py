@@ -41,6 +41,10 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 
 # (a valid spec, what to replace, by what, where the problem is, what it says)
 CASES = {
+    "value of several kinds that is of none": (
+        SPEC, "policy: popular", "policy: {type: ipw, examination: harvset}",
+        "spec.yaml:9:45 experiment.arms.other.policy.examination:", "must be 'em' or 'harvest', got 'harvset'",
+    ),
     "goal that is none": (
         SPEC, "ctr]", "ctrr]", "spec.yaml:10:11 metrics.goals.1",
         "must be an observed metric of the scenario, got 'ctrr'; did you mean 'ctr'? they are gmv_per_user,",
@@ -195,6 +199,14 @@ def test_the_specs_that_are_broken_above_are_valid_themselves(tmp_path: Path, te
     path = tmp_path / "spec.yaml"
     path.write_text(text)
     assert load_experiment(str(path)).name == "crossed"
+
+
+def test_a_target_may_be_money_where_the_scenario_earns_some(tmp_path: Path) -> None:
+    arm = "other: {share: 0.5, policy: {type: stacking, target: {value: 1, refund: -1}, inputs: [ctr]}}"
+    (tmp_path / "sells.yaml").write_text(SPEC.replace(OTHER, arm, 1))
+    assert load_experiment(str(tmp_path / "sells.yaml")).policy("other").outcomes() == {"click", "value", "refund"}
+    elsewhere = problems(tmp_path, SPEC.replace(OTHER, arm, 1).replace("scenario: ecommerce", "scenario: feed", 1))
+    assert any("stacking needs 'value'; there are click" in line for line in elsewhere), elsewhere
 
 
 def test_one_problem_is_told_once_and_brings_no_others(tmp_path: Path) -> None:

@@ -210,3 +210,13 @@ def test_the_schema_accepts_the_library_and_refuses_a_typo() -> None:
         values = read_document(path).values
         assert not list(check.iter_errors(values))
         assert list(check.iter_errors({**values, "wrold": {}}))
+
+
+def test_tags_that_messages_leave_out_are_those_that_there_are() -> None:
+    """pydantic puts the chosen type into the place of a problem; a kind that `problems` does not know would stay."""
+    from experiments.problems import _TAGGED
+    from policies.table import policy_class
+
+    definitions = policy_class("esmm").json_schema()["properties"]
+    for key in ("fusion", "balance"):
+        assert set(_TAGGED[key]) == set(definitions[key]["discriminator"]["mapping"])
