@@ -14,9 +14,11 @@ from tests.bench.measure import Figure
 
 def figures() -> Iterator[Figure]:
     """Every benchmark there is; a new one joins here."""
-    from tests.bench import memory, throughput
+    from tests.bench import memory, scoring, throughput, training
 
     yield from throughput.figures()
+    yield from scoring.figures()
+    yield from training.figures()
     yield from memory.figures()
 
 
