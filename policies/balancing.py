@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from policies import balance as spec
 from policies.minnorm import min_norm
-from policies.nets import Balance, Forward, Losses, Model
+from policies.nets import Balance, Forward, Losses, Model, WeightedSum
 from sim.records import Floats
 
 
@@ -27,22 +27,6 @@ def balancer(balance: spec.Balance, events: Sequence[str], model: Model) -> Bala
             return CommonDescent(normalise, model.shared_parameters())
         case spec.MGDAUB(normalise=normalise):
             return CommonDescent(normalise, None)
-
-
-class WeightedSum:
-    """Sum of w loss."""
-
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        self.weights = weights
-
-    def parameters(self) -> list[nn.Parameter]:
-        return []
-
-    def backward(self, losses: Losses, forward: Forward, model: nn.Module) -> None:
-        total = losses.penalty
-        for name, loss in losses.events.items():
-            total = total + self.weights.get(name, 1.0) * loss
-        total.backward()  # type: ignore[no-untyped-call]
 
 
 class LearnedUncertainty:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-from policies.base import AbstractPolicy, part, prefixed
+from policies.base import AbstractPolicy
 from policies.esmm import check_conversion
 from policies.goal import GoalModel
 from policies.rules import Fusion, as_scores, check_fusion, expected_revenue, prices
+from policies.together import GoalModels
 from policies.training import Training
 from sim.records import Column, Floats, Log, Requests, Scores
 
@@ -42,33 +43,32 @@ class AbstractCvr(AbstractPolicy):
         return {"type": self.name, "models": {name: model.fit_spec() for name, model in self.needs().items()}}
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
-        fitted = fitted or {}
-        return self.assemble({name: fitted.get(name) or model.fit(log) for name, model in self.needs().items()})
+        self.models_ = GoalModels.fit(self.needs(), log, fitted)
+        return self
 
     def assemble(self, fitted: Mapping[str, AbstractPolicy]) -> Self:
-        self.models_ = {name: model for name, model in fitted.items() if isinstance(model, GoalModel)}
+        self.models_ = GoalModels.of(fitted)
         return self
 
     def goals(self, requests: Requests) -> dict[str, Floats]:
-        inputs = self.models_["ctr"].features_.inputs(requests)  # the same log, the same features
-        ctr = self.models_["ctr"].predict(inputs)
-        cvr, ctcvr = self.derived(ctr, self.models_["conversion"].predict(inputs))
-        return {"ctr": ctr, "cvr": cvr, "ctcvr": ctcvr}
+        features = self.models_.features
+        assert features is not None  # there are always two models
+        predicted = self.models_.predict(features.inputs(requests))
+        cvr, ctcvr = self.derived(predicted["ctr"], predicted["conversion"])
+        return {"ctr": predicted["ctr"], "cvr": cvr, "ctcvr": ctcvr}
 
     def score(self, requests: Requests) -> Scores:
         return as_scores(self.fusion(self.goals(requests) | {"price": prices(requests)}), requests)
 
     def notes(self) -> list[str]:
-        return [note for model in self.models_.values() for note in model.notes()]
+        return self.models_.notes()
 
     def learned(self) -> dict[str, Column]:
-        arrays: dict[str, Column] = {}
-        for name, model in self.models_.items():
-            arrays |= prefixed(name, model.learned())
-        return arrays
+        return self.models_.learned()
 
     def restore(self, learned: Mapping[str, Column]) -> Self:
-        return self.assemble({name: model.restore(part(name, learned)) for name, model in self.needs().items()})
+        self.models_ = GoalModels.restore(self.needs(), learned)
+        return self
 
 
 @dataclass

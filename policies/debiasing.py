@@ -130,7 +130,7 @@ class Product:
 
     def seen(self) -> Tensor:
         """Logits by slot, shape (n_slots,); that of slot 0 is not read."""
-        return self.start + _SLOT_SPEED * self.moved.weight[:, 0]
+        return self.start + nets.SLOTS_LEARN_FASTER * self.moved.weight[:, 0]
 
     def loss(self, logit: Tensor, picked: Ints) -> Tensor:
         slot, click = self.slot[picked], self.click[picked]
@@ -142,11 +142,6 @@ class Product:
         curve: Floats = torch.sigmoid(self.seen().detach().double()).numpy()
         curve[0] = 1.0
         return curve
-
-
-# Adam moves every parameter by about its rate a step. A slot's logit may have two to go, and thousands of rows to say
-# so where an embedding has dozens.
-_SLOT_SPEED = 10.0
 
 
 def product_loss(logit: Tensor, seen: Tensor, certain: Tensor, click: Tensor) -> Tensor:

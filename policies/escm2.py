@@ -10,8 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from policies.balance import Balance, Fixed
 from policies.chain import Chain
-from policies.esmm import check_conversion, entire_space
-from policies.multigoal import AbstractMultiGoal, check_model
+from policies.esmm import AbstractEntireSpace
 from policies.rules import Fusion, expected_revenue
 from policies.training import Training
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ESCM2(AbstractMultiGoal):
+class ESCM2(AbstractEntireSpace):
     """L = L_ctr + L_ctcvr + lambda_c L_cvr, where L_cvr estimates the loss of pCVR over all impressions.
 
     With z the click, y the conversion, e the cross-entropy of pCVR and p the pCTR, detached and held above `clip`:
@@ -44,12 +43,8 @@ class ESCM2(AbstractMultiGoal):
     clip: Annotated[float, Gt(0), Lt(1)] = 0.01
     balance: Balance = field(default_factory=Fixed)
 
-    def __post_init__(self) -> None:
-        check_conversion(self.conversion)
-        check_model(self)
-
     def chain(self) -> Chain:
-        base = entire_space(self.conversion)
+        base = super().chain()
         if self.estimator == "ips":
             return base
         return Chain(base.events, base.goals, {**base.stops, "imputed": self.conversion})

@@ -13,8 +13,21 @@ from policies.rules import Fusion, expected_revenue
 from policies.training import Training
 
 
+class AbstractEntireSpace(AbstractMultiGoal):
+    """pCTR and pCTCVR = pCTR * pCVR, both learned over all impressions."""
+
+    conversion: str
+
+    def __post_init__(self) -> None:
+        check_conversion(self.conversion)
+        check_model(self)
+
+    def chain(self) -> Chain:
+        return entire_space(self.conversion)
+
+
 @dataclass
-class ESMM(AbstractMultiGoal):
+class ESMM(AbstractEntireSpace):
     """Two towers on shared embeddings; loss (eq. 3) = l(click, pCTR) + l(click and conversion, pCTR * pCVR).
 
     There is no loss on pCVR itself, and both terms run over all impressions. The log must hold no conversion
@@ -32,16 +45,9 @@ class ESMM(AbstractMultiGoal):
     conversion: str = "buy"
     balance: Balance = field(default_factory=Fixed)
 
-    def __post_init__(self) -> None:
-        check_conversion(self.conversion)
-        check_model(self)
-
-    def chain(self) -> Chain:
-        return entire_space(self.conversion)
-
 
 @dataclass
-class ESMMNS(AbstractMultiGoal):
+class ESMMNS(AbstractEntireSpace):
     """ESMM without the shared embeddings: the same loss over two networks that share nothing (ESMM-NS of the paper).
 
     fusion, conversion, balance: as for esmm.
@@ -53,13 +59,6 @@ class ESMMNS(AbstractMultiGoal):
     training: Training = field(default_factory=Training)
     conversion: str = "buy"
     balance: Balance = field(default_factory=Fixed)
-
-    def __post_init__(self) -> None:
-        check_conversion(self.conversion)
-        check_model(self)
-
-    def chain(self) -> Chain:
-        return entire_space(self.conversion)
 
     @property
     def apart(self) -> bool:

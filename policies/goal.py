@@ -25,7 +25,7 @@ def outcomes_of(goal: str) -> frozenset[str]:
     """Log outcomes that a goal is learned from."""
     if goal == "ctcvr":
         return frozenset({"click", "buy"})
-    return frozenset({"click", _OUTCOMES.get(goal, goal)})
+    return frozenset({"click", action_of(goal)})
 
 
 def action_of(goal: str) -> str:

@@ -287,14 +287,20 @@ class Balance(Protocol):
         ...
 
 
-class Sum:
-    """All events count alike."""
+class WeightedSum:
+    """Sum of w loss; 1 for events without a weight."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self.weights = weights
 
     def parameters(self) -> list[nn.Parameter]:
         return []
 
     def backward(self, losses: Losses, forward: Forward, model: nn.Module) -> None:
-        (sum(losses.events.values(), start=losses.penalty)).backward()  # type: ignore[no-untyped-call]
+        total = losses.penalty
+        for name, loss in losses.events.items():
+            total = total + self.weights.get(name, 1.0) * loss
+        total.backward()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +333,7 @@ def train(
         validate: validation loss by head, as the model is now.
         balance: of the losses; without it they are summed.
     """
-    order, balance = torch.Generator().manual_seed(seed), balance or Sum()
+    order, balance = torch.Generator().manual_seed(seed), balance or WeightedSum({})
     optimiser = torch.optim.Adam(_groups(model, balance, training.learning_rate), fused=True)  # a third of the cost
     best, best_epoch = dict.fromkeys(model.heads, math.inf), dict.fromkeys(model.heads, 0)
     kept: dict[int, list[Network]] = {}
