@@ -84,11 +84,18 @@ class Decision:
 
 
 def decide(
-    lifts: Sequence[Lift], goals: Sequence[str], margins: Mapping[str, float], srm_p_value: float, alpha: float
+    lifts: Sequence[Lift],
+    goals: Sequence[str],
+    margins: Mapping[str, float],
+    srm_p_value: float,
+    alpha: float,
+    *,
+    adjusted: Mapping[tuple[str, str], float] | None = None,
+    blocked: str = "",
 ) -> Decision:
     """Ship the arm that surely gains on a goal, surely loses on none, and keeps within every guardrail.
 
-    Sure is alpha over all arms x goals together (Holm). Guardrails are each tested at alpha one-sided,
+    Sure is alpha over all arms x goals together. Guardrails are each tested at alpha one-sided,
     uncorrected: an arm must pass all of them (Schultzberg, Ankargren and Franberg 2024). Of several arms
     the one that gains most on the first goal is shipped, a sure gain before an unsure one. A sample-ratio
     mismatch blocks everything.
@@ -97,11 +104,15 @@ def decide(
         lifts: of every arm over control, with at least the goals and the guardrails.
         goals: in order of importance; higher is better.
         margins: by guardrail, < 0 the largest fall accepted, > 0 the largest rise (lower is better).
+        adjusted: p-values by (arm, goal) that hold for all of them together, such as those of `max_t`; without
+            them, Holm's.
+        blocked: why no verdict can be given, whatever the lifts are.
     """
     by = {(lift.arm, lift.metric): lift for lift in lifts}
     arms = list(dict.fromkeys(lift.arm for lift in lifts))
     family = [(arm, goal) for arm in arms for goal in goals]
-    adjusted = dict(zip(family, holm([by[pair].p_value for pair in family]), strict=True))
+    if adjusted is None:
+        adjusted = dict(zip(family, holm([by[pair].p_value for pair in family]).tolist(), strict=True))
     verdicts = tuple(_judge(arm, by, goals, margins, adjusted, alpha) for arm in arms)
     if srm_p_value < SRM_ALPHA:
         sentence = (
@@ -109,6 +120,8 @@ def decide(
             f"so no comparison can be trusted; find the cause first."
         )
         return Decision(DO_NOT_SHIP, None, sentence, verdicts, srm_p_value)
+    if blocked:
+        return Decision(DO_NOT_SHIP, None, f"{DO_NOT_SHIP}: {blocked}.", verdicts, srm_p_value)
     shippable = [v for v in verdicts if v.verdict == SHIP]
     if shippable:
         best = max(shippable, key=lambda v: _standing(v, by, goals))

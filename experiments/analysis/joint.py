@@ -83,7 +83,7 @@ def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metr
     if cuped:
         everyone = pooled(list(groups.values()))
         for m, metric in enumerate(metrics):
-            if metric.pre is None or np.isnan(value[:, m]).any():
+            if metric.pre is None or lost & set(metric.pre) or np.isnan(value[:, m]).any():
                 continue
             at, pre = _ratio(everyone, everyone.mean, *metric.pre)
             now, here = _ratio(everyone, everyone.mean, metric.numerator, metric.denominator)
@@ -102,9 +102,13 @@ def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metr
 
 
 def _measured(groups: Mapping[str, SufficientStats]) -> tuple[dict[str, SufficientStats], set[str]]:
-    """The statistics without columns that nobody could measure (NaN), and their names: of a user's satisfaction
-    nothing is known by visit or on an earlier day, and 0 x NaN would take every other metric with it."""
-    lost = {c for stats in groups.values() for c, mean in zip(stats.columns, stats.mean, strict=True) if np.isnan(mean)}
+    """The statistics without columns that nobody could measure, and their names: of a user's satisfaction nothing is
+    known by visit or on an earlier day, and 0 x NaN would take every other metric with it."""
+    lost: set[str] = set()
+    for stats in groups.values():
+        out = stats.unmeasured
+        if out.any():
+            lost |= {column for column, gone in zip(stats.columns, out.tolist(), strict=True) if gone}
     if not lost:
         return dict(groups), lost
     return {arm: stats.only([c for c in stats.columns if c not in lost]) for arm, stats in groups.items()}, lost
@@ -131,8 +135,11 @@ def _is_sharp(stats: SufficientStats, value: float, gradient: Floats) -> bool:
 
 
 def _theta(groups: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> float:
-    """Pooled within-arm regression of the metric on its pre-period; 0 where that does not vary."""
-    told = [(group, g) for group, g in zip(groups, gradients, strict=True) if group.n > 1]
-    cross = sum(group.n * float(g @ group.covariance @ pre) for group, g in told)
-    spread = sum(group.n * float(pre @ group.covariance @ pre) for group, _ in told)
+    """Pooled within-arm regression of the metric on its pre-period; 0 where that does not vary, or where the metric
+    does not in some arm: without a single event nothing is known of its error, and the pre-period's is another."""
+    told = [(group, g, g @ group.covariance) for group, g in zip(groups, gradients, strict=True) if group.n > 1]
+    if any(float(along @ g) <= 0 for _, g, along in told):
+        return 0.0
+    cross = sum(group.n * float(along @ pre) for group, _, along in told)
+    spread = sum(group.n * float(pre @ group.covariance @ pre) for group, _, _ in told)
     return cross / spread if spread > 0 else 0.0

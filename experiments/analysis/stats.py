@@ -35,10 +35,11 @@ class SufficientStats:
         if n == 0:
             k = len(columns)
             return cls(tuple(columns), 0, np.zeros(k), np.zeros((k, k)))
-        mean = values.mean(axis=0)
-        centred = values - mean
-        mean = mean + centred.mean(axis=0)  # what rounding left behind
-        return cls(tuple(columns), n, mean, centred.T @ centred)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is infinite is told by the result
+            mean = values.mean(axis=0)
+            centred = values - mean
+            mean = mean + centred.mean(axis=0)  # what rounding left behind
+            return cls(tuple(columns), n, mean, centred.T @ centred)
 
     def __add__(self, other: SufficientStats) -> SufficientStats:
         """The statistics of both groups of units together (Chan, Golub and LeVeque 1979).
@@ -51,9 +52,31 @@ class SufficientStats:
         n = self.n + other.n
         if n == 0:
             return self
-        gap = other.mean - self.mean
-        mean = self.mean + gap * (other.n / n)
-        scatter = self.scatter + other.scatter + np.outer(gap, gap) * (self.n * other.n / n)
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = other.mean - self.mean
+            mean = self.mean + gap * (other.n / n)
+            scatter = self.scatter + other.scatter + np.outer(gap, gap) * (self.n * other.n / n)
+        return SufficientStats(self.columns, n, mean, scatter)
+
+    @property
+    def unmeasured(self) -> NDArray[np.bool_]:
+        """Columns that cannot be reckoned with, shape (k,): a value is missing, infinite, or its square is."""
+        return ~(np.isfinite(self.mean) & np.isfinite(np.diagonal(self.scatter)))
+
+    def __sub__(self, part: SufficientStats) -> SufficientStats:
+        """What is left of the units without some of them; loses digits where the part is nearly all.
+
+        Raises:
+            ValueError: the columns differ, or the part has more units.
+        """
+        if self.columns != part.columns or part.n > self.n:
+            raise ValueError(f"must be a part of the same columns, got {part.n} of {self.n} units of {part.columns}")
+        n = self.n - part.n
+        if n == 0:
+            return SufficientStats.of(self.columns, np.zeros((0, len(self.columns))))
+        mean = self.mean + (self.mean - part.mean) * (part.n / n)
+        gap = part.mean - mean
+        scatter = self.scatter - part.scatter - np.outer(gap, gap) * (part.n * n / self.n)
         return SufficientStats(self.columns, n, mean, scatter)
 
     @cached_property
@@ -65,6 +88,14 @@ class SufficientStats:
         """The same units with some of their columns."""
         keep = [self.at(column) for column in columns]
         return SufficientStats(tuple(columns), self.n, self.mean[keep], self.scatter[np.ix_(keep, keep)])
+
+    def with_unmeasured(self, columns: Sequence[str]) -> SufficientStats:
+        """The same units with further columns of which nothing is known: NaN."""
+        more = [column for column in columns if column not in self.columns]
+        k, n = len(self.columns), len(self.columns) + len(more)
+        mean, scatter = np.full(n, np.nan), np.full((n, n), np.nan)
+        mean[:k], scatter[:k, :k] = self.mean, self.scatter
+        return SufficientStats((*self.columns, *more), self.n, mean, scatter)
 
     def at(self, column: str) -> int:
         """Position of a column; KeyError lists the columns there are."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chi2, false_discovery_control
 
 from experiments.analysis.lifts import Lift
 
@@ -21,6 +21,16 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     order = known[np.argsort(p[known], kind="stable")]
     steps = p[order] * (len(order) - np.arange(len(order)))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Adjusted p-values that keep the share of false discoveries below a level (Benjamini and Hochberg 1995); NaN
+    stays NaN and counts for nothing."""
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted, known = np.full(len(p), np.nan), np.isfinite(p)
+    if known.any():
+        adjusted[known] = false_discovery_control(p[known], method="bh")
     return adjusted
 
 
