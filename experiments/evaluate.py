@@ -2,81 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from experiments.analysis.decision import decide
+from experiments.analysis.contrasts import spliced
 from experiments.analysis.interference import DesignRow, design_row
-from experiments.analysis.joint import JointEstimate, joint_estimate
-from experiments.analysis.lifts import Lift, lifts
-from experiments.analysis.looks import LookRow
-from experiments.analysis.paired import PairedLift, paired_lift
+from experiments.analysis.joint import JointEstimate
+from experiments.analysis.replay import replayed
+from experiments.analysis.segments import segment_tests
 from experiments.analysis.stats import SufficientStats
 from experiments.analysis.swept import SweepPoint, judged
-from experiments.analysis.verdicts import holm, sample_ratio_p_value
+from experiments.capping import MONEY, capped, capped_groups, caps_of
 from experiments.doubts import warnings_of
 from experiments.findings.table import sentence
-from experiments.gather import USER_ID, Floats, Gathered, conversion_of, estimand
+from experiments.gather import USER_ID, Gathered, completed, conversion_of, estimand
 from experiments.judge import scorecard_of
+from experiments.nights import CLUSTERED, alpha_left, daily_of, looks_of
 from experiments.plan import Plan, front_columns
-from experiments.results import FrontPoint, Results, Row, Side, TrueRow
+from experiments.readout import Estimated, Inquiry, Truth, estimated, read
+from experiments.results import FrontPoint, Results, Side
+from experiments.segmenting import checks_of, lifts_by_segment, segments_of
 from experiments.spec import Experiment
-from experiments.stages.common import TOTALS
 from experiments.store import RunFolder
 from experiments.sweeps import labels
-from sim.ledger import EVENTUAL
+from experiments.truths import paired, truth_of
 from sim.scenario import MARKET_COLUMNS, MetricSpec
-
-CLUSTERED = ("market", "switchback")  # few units: intervals by Student's t
-Truth = Mapping[tuple[str, str], TrueRow]
 
 
 def results_of(experiment: Experiment, folder: RunFolder, plan: Plan) -> Results:
     """Analyse a run whose tasks are done."""
     run = Gathered(experiment, folder, plan)
-    roles, unit = _roles(experiment), experiment.experiment.assign.unit
-    groups, stops = run.groups(unit), _stops(run)
-    truth = _truth(run, roles)
-    by_estimator, raw = _estimates(run, unit, groups, stops)
-    decider = "cuped" if experiment.analysis.cuped and unit in ("user", "market") else "raw"
+    unit, stops = experiment.experiment.assign.unit, _stops(run)
+    inquiry = _inquiry(run)
+    roles = inquiry.roles
+    groups, truth = run.groups(unit), truth_of(run, roles)
+    by_estimator = _estimates(run, inquiry, unit, groups, stops) | _capped(run, inquiry, stops)
+    found = by_estimator[inquiry.decider].lifts
+    looks = looks_of(run, inquiry, found, truth, stops)
+    inquiry = replace(inquiry, alpha_left=alpha_left(looks, inquiry, experiment.analysis.spending))
     conversion = conversion_of(experiment)
     conversions = {arm: round(stats.n * stats.mean[stats.at(conversion)]) for arm, stats in groups.items()}
-    counted = run.groups(unit, min(day for day, _ in stops.values())) if stops else groups
-    shares = {arm: section.share for arm, section in experiment.experiment.arms.items()}
-    srm = float("nan") if unit == "market" else sample_ratio_p_value({a: g.n for a, g in counted.items()}, shares)
-    goals, margins = tuple(experiment.metrics.goals), experiment.metrics.guardrails
-    found = by_estimator[decider]
-    results = Results(
-        control=experiment.experiment.control,
-        arms=tuple(experiment.experiment.arms),
-        goals=goals,
-        guardrails=margins,
-        estimator=decider,
-        rows=tuple(_rows(experiment, by_estimator, roles, truth, raw)),
-        truth=tuple(truth.values()),
-        decision=decide(found, goals, margins, srm, experiment.analysis.alpha),
-        satisfaction_correlation=_tracking(raw),
-        unit=unit,
-        meanings={name: metric.meaning for name, metric in experiment.world.scenario.metrics.items()},
-        n_users=raw.n,
+    segments = segments_of(run, experiment.analysis.segments) if unit == "user" else {}
+    results = read(
+        by_estimator,
+        inquiry,
+        checks_of(run, segments, groups, stops),
+        truth=truth,
         conversion=conversion,
         conversions=conversions,
+        meanings={name: metric.meaning for name, metric in experiment.world.scenario.metrics.items()},
+        warnings=warnings_of(run, groups, found, truth, roles, conversions, stops),
+    )
+    by_segment = lifts_by_segment(run, segments, inquiry) if not stops else ()
+    results = replace(
+        results,
+        satisfaction_correlation=_tracking(by_estimator["raw"].estimate),
         notes=tuple(_fit_notes(folder, plan)),
-        warnings=tuple(warnings_of(run, groups, found, truth, roles, conversions, stops)),
-        designs=tuple(_designs(run, truth)),
-        looks=tuple(_looks(run, decider, found, truth, {arm: day for arm, (day, _) in stops.items()})),
+        designs=tuple(_designs(run, inquiry, truth)),
+        looks=looks,
+        daily=daily_of(run, inquiry, found, truth, stops),
         front=tuple(_front(run)),
         sides=tuple(_sides(run)),
         stops=stops,
         sweeps=_sweeps(run, roles, truth),
-        lower_is_better=tuple(n for n, m in experiment.world.scenario.metrics.items() if m.better == "lower"),
         scorecard=scorecard_of(experiment, folder, plan),
+        segments=by_segment,
+        segment_tests=segment_tests(by_segment),
+        replay=_replay(run, inquiry) if unit == "user" else {},
     )
     if experiment.finding is None:
         return results
     return results.with_finding(sentence(experiment.finding, results))
+
+
+def _inquiry(run: Gathered) -> Inquiry:
+    """What the spec asks of the analysis."""
+    experiment = run.experiment
+    unit, metrics = experiment.experiment.assign.unit, experiment.world.scenario.metrics
+    return Inquiry(
+        control=experiment.experiment.control,
+        goals=tuple(experiment.metrics.goals),
+        guardrails=experiment.metrics.guardrails,
+        roles=_roles(experiment),
+        alpha=experiment.analysis.alpha,
+        unit=unit,
+        decider="cuped" if experiment.analysis.cuped and unit in ("user", "market") else "raw",
+        few=unit in CLUSTERED,
+        scale={name: metric.scale for name, metric in metrics.items()},
+        lower_is_better=tuple(name for name, metric in metrics.items() if metric.better == "lower"),
+    )
 
 
 def _roles(experiment: Experiment) -> dict[str, str]:
@@ -93,27 +110,44 @@ def _metrics(experiment: Experiment) -> dict[str, MetricSpec]:
 
 
 def _estimates(
-    run: Gathered, unit: str, groups: Mapping[str, SufficientStats], stops: Mapping[str, tuple[int, str]]
-) -> tuple[dict[str, list[Lift]], JointEstimate]:
-    """Lifts by estimator, and the joint estimate without adjustment.
-
-    An arm that was stopped is compared with the control as both stood on that day.
-    """
-    alpha, control = run.experiment.analysis.alpha, run.experiment.experiment.control
+    run: Gathered,
+    inquiry: Inquiry,
+    unit: str,
+    groups: Mapping[str, SufficientStats],
+    stops: Mapping[str, tuple[int, str]],
+) -> dict[str, Estimated]:
+    """Lifts by estimator. An arm that was stopped is compared with the control as both stood on that day."""
     specs = [estimand(name, metric, unit) for name, metric in _metrics(run.experiment).items()]
+    of_unit = replace(inquiry, few=unit in CLUSTERED)
     kinds = ("raw", "cuped") if unit in ("user", "market") else ("raw",)
-    by_estimator, raw = {}, joint_estimate(groups, specs, cuped=False)
+    found = dict[str, Estimated]()
     for kind in kinds:
-        found = lifts(
-            joint_estimate(groups, specs, cuped=kind == "cuped"), control, alpha, small_sample=unit in CLUSTERED
-        )
+        found[kind] = estimated(groups, specs, of_unit, cuped=kind == "cuped")
         for arm, (day, _) in stops.items():
-            then = run.groups(unit, day)
-            whole = lifts(joint_estimate(then, specs, cuped=kind == "cuped"), control, alpha)
-            early = {lift.metric: lift for lift in whole if lift.arm == arm}
-            found = [early[lift.metric] if lift.arm == arm else lift for lift in found]
-        by_estimator[kind] = found
-    return by_estimator, raw
+            # What no moments are kept of, such as satisfaction, is not known of that day.
+            early = estimated(completed(run.groups(unit, day), groups), specs, inquiry, cuped=kind == "cuped")
+            found[kind] = _spliced(found[kind], early, arm)
+    return found
+
+
+def _capped(run: Gathered, inquiry: Inquiry, stops: Mapping[str, tuple[int, str]]) -> dict[str, Estimated]:
+    """Metrics of money with users' money cut at the cap; nothing where no user would feel it, or an arm was stopped,
+    of whose day no capped sums are kept."""
+    quantile = run.experiment.analysis.cap
+    if quantile is None or inquiry.unit != "user" or stops:
+        return {}
+    specs = [estimand(name, metric) for name, metric in _metrics(run.experiment).items()]
+    caps = caps_of(run, sorted({spec.numerator for spec in specs if spec.numerator.endswith(MONEY)}), quantile)
+    if not caps:
+        return {}
+    cut = capped(specs, caps)
+    return {"capped": estimated(capped_groups(run, caps), cut, inquiry, cuped=inquiry.decider == "cuped")}
+
+
+def _spliced(whole: Estimated, early: Estimated, arm: str) -> Estimated:
+    then = {lift.metric: lift for lift in early.lifts if lift.arm == arm}
+    both = tuple(then[lift.metric] if lift.arm == arm else lift for lift in whole.lifts)
+    return Estimated(whole.estimate, both, spliced(whole.joint, early.joint, arm))
 
 
 def _stops(run: Gathered) -> dict[str, tuple[int, str]]:
@@ -125,123 +159,32 @@ def _stops(run: Gathered) -> dict[str, tuple[int, str]]:
     return stops
 
 
-def _truth(run: Gathered, roles: Mapping[str, str]) -> dict[tuple[str, str], TrueRow]:
-    control, metrics = run.experiment.experiment.control, run.scenario.metrics
-    expected = {arm: run.truth(arm) for arm in run.arms}
-    sampled = {arm: run.truth(arm, TOTALS) for arm in run.arms}
-    truth = {}
-    for arm in run.arms:
-        if arm == control:
-            continue
-        for name in roles:
-            metric = metrics[name]
-            within = _paired(metric, expected[arm], expected[control])
-            chance = _paired(metric, sampled[arm], sampled[control])
-            eventual = _paired(metric, expected[arm], expected[control], EVENTUAL)
-            truth[arm, name] = TrueRow(
-                arm,
-                name,
-                within.control_value * metric.scale,
-                within.value * metric.scale,
-                within.lift,
-                within.se,
-                chance.lift,
-                chance.se,
-                eventual.lift,
-            )
-    return truth
-
-
-def _paired(
-    metric: MetricSpec, arm: Mapping[str, Floats], control: Mapping[str, Floats], prefix: str = ""
-) -> PairedLift:
-    def column(values: Mapping[str, Floats], name: str) -> Floats:
-        return values.get(prefix + name, values[name])
-
-    top, bottom = metric.numerator, metric.denominator
-    return paired_lift(column(arm, top), column(arm, bottom), column(control, top), column(control, bottom))
-
-
-def _rows(
-    experiment: Experiment,
-    by_estimator: Mapping[str, Sequence[Lift]],
-    roles: Mapping[str, str],
-    truth: Truth,
-    estimate: JointEstimate,
-) -> list[Row]:
-    rows, metrics = [], experiment.world.scenario.metrics
-    law = "t-based " if experiment.experiment.assign.unit in CLUSTERED else ""
-    for estimator, found in by_estimator.items():
-        adjusted: dict[tuple[str, str], float] = {}
-        for role in dict.fromkeys(roles.values()):
-            family = [lift for lift in found if roles[lift.metric] == role]
-            values = holm([lift.p_value for lift in family])
-            adjusted |= {(lift.arm, lift.metric): p for lift, p in zip(family, values, strict=True)}
-        for lift in found:
-            scale, true = metrics[lift.metric].scale, truth[lift.arm, lift.metric]
-            rows.append(
-                Row(
-                    lift.arm,
-                    lift.metric,
-                    roles[lift.metric],
-                    estimator,
-                    lift.control_value * scale,
-                    lift.arm_value * scale,
-                    lift.lift,
-                    lift.se,
-                    lift.low,
-                    lift.high,
-                    f"{law}fieller {100 * (1 - experiment.analysis.alpha):g}% per test",
-                    lift.p_value,
-                    float(adjusted[lift.arm, lift.metric]),
-                    true.expected_lift,
-                    true.expected_lift_se,
-                    estimate.n[lift.arm],
-                )
-            )
-    return rows
-
-
-def _designs(run: Gathered, truth: Truth) -> list[DesignRow]:
+def _designs(run: Gathered, inquiry: Inquiry, truth: Truth) -> list[DesignRow]:
     """The goals and guardrails by every unit that the experiment was divided by, if there are several."""
-    test = run.experiment.experiment
-    if not test.assign.beside and not run.experiment.world.sharing:
+    if not run.experiment.experiment.assign.beside and not run.experiment.world.sharing:
         return []
-    judged = (*run.experiment.metrics.goals, *run.experiment.metrics.guardrails)
+    judged = (*inquiry.goals, *inquiry.guardrails)
     rows = []
     for unit in run.experiment.units:
-        by_estimator, _ = _estimates(run, unit, run.groups(unit), {})
+        by_estimator = _estimates(run, inquiry, unit, run.groups(unit), {})
         kind = "cuped" if run.experiment.analysis.cuped and "cuped" in by_estimator else "raw"
-        for lift in by_estimator[kind]:
+        for lift in by_estimator[kind].lifts:
             if lift.metric in judged:
                 true = truth[lift.arm, lift.metric]
                 rows.append(design_row(unit, lift, true.expected_lift, true.expected_lift_se))
     return rows
 
 
-def _looks(run: Gathered, kind: str, last: Sequence[Lift], truth: Truth, stopped: Mapping[str, int]) -> list[LookRow]:
-    """Goals and guardrails as they stood at each look, and at the end, beside the truth of that day."""
-    days, unit = run.experiment.analysis.looks, run.experiment.experiment.assign.unit
-    if not days or unit not in ("user", "market"):
-        return []
-    control, alpha, metrics = run.experiment.experiment.control, run.experiment.analysis.alpha, run.scenario.metrics
-    judged = (*run.experiment.metrics.goals, *run.experiment.metrics.guardrails)
-    specs = [estimand(name, metrics[name], unit) for name in judged]
-    rows = []
-    for day in days:
-        estimate = joint_estimate(run.groups(unit, day), specs, cuped=kind == "cuped")
-        then = {arm: run.truth(arm, day=day) for arm in run.arms}
-        for lift in lifts(estimate, control, alpha, small_sample=unit in CLUSTERED):
-            if day > stopped.get(lift.arm, day):
-                continue  # from then on its users are the control's
-            true = _paired(metrics[lift.metric], then[lift.arm], then[control]).lift
-            rows.append(LookRow(day, lift.arm, lift.metric, lift.lift, lift.se, lift.low, lift.high, true))
-    end = run.experiment.experiment.days
-    for lift in last:
-        if lift.metric in judged and end not in days and lift.arm not in stopped:
-            true = truth[lift.arm, lift.metric].expected_lift
-            rows.append(LookRow(end, lift.arm, lift.metric, lift.lift, lift.se, lift.low, lift.high, true))
-    return rows
+def _replay(run: Gathered, inquiry: Inquiry) -> dict[str, float]:
+    """How often random halves of the control's users differ on goals and guardrails."""
+    users = run.users()
+    specs = [estimand(name, run.scenario.metrics[name]) for name in (*inquiry.goals, *inquiry.guardrails)]
+    asked = {c for m in specs for c in (m.numerator, m.denominator, *(m.pre or ())) if c is not None}
+    at = [n for n, column in enumerate(users.columns) if column in asked]
+    values = users.values[users.arm == users.names.index(inquiry.control)][:, at]
+    columns = [users.columns[n] for n in at]
+    seed = run.experiment.seed.split
+    return replayed(columns, values, specs, cuped=inquiry.decider == "cuped", alpha=inquiry.alpha, seed=seed)
 
 
 def _front(run: Gathered) -> list[FrontPoint]:
@@ -256,7 +199,7 @@ def _front(run: Gathered) -> list[FrontPoint]:
         # The front's users are among the truth users where it asks for fewer.
         both = np.intersect1d(best[USER_ID], control[USER_ID])
         mine, theirs = ({c: v[np.isin(t[USER_ID], both)] for c, v in t.items()} for t in (best, control))
-        first, second = (_paired(metrics[goal], mine, theirs).lift for goal in goals[:2])
+        first, second = (paired(metrics[goal], mine, theirs).lift for goal in goals[:2])
         points.append(FrontPoint(k / max(n - 1, 1), first, second))
     return points
 
@@ -271,7 +214,7 @@ def _sweeps(run: Gathered, roles: Mapping[str, str], truth: Truth) -> tuple[Swee
     for name, sweep in sweeps.items():
         for k, (label, changes) in enumerate(zip(labels(sweep), sweep.changes(), strict=True)):
             mine = run.sweep(name, k)
-            found = {metric: _paired(metrics[metric], mine, served) for metric in roles}
+            found = {metric: paired(metrics[metric], mine, served) for metric in roles}
             lift, se = {m: pair.lift for m, pair in found.items()}, {m: pair.se for m, pair in found.items()}
             points.append(SweepPoint(name, label, changes, lift, se))
     arms = {arm: [truth[arm, goal].expected_lift for goal in goals] for arm in run.arms if arm != control}

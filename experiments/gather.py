@@ -15,7 +15,8 @@ from experiments.metrics import USERS
 from experiments.plan import Plan
 from experiments.spec import Experiment
 from experiments.stages.arms import VISITS, market_folder
-from experiments.stages.common import ASSIGNED, EXPECTED, TOTALS
+from experiments.stages.common import ASSIGNED, EXPECTED, PRE, TOTALS
+from experiments.stages.recorders import MOMENTS, load_moments
 from experiments.store import RunFolder
 from experiments.tasks import Task
 from sim.clock import HOUR
@@ -23,7 +24,6 @@ from sim.scenario import MARKET_COLUMNS, MetricSpec, Scenario
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-PRE = "pre "
 SATISFACTION = "satisfaction"
 USER_ID = "user"
 
@@ -46,17 +46,40 @@ class Gathered:
 
     def groups(self, unit: str, day: int = 0) -> dict[str, SufficientStats]:
         """By arm, statistics of the units that were served; `day` > 0: as it stood after so many days of the test."""
-        tables = [self._table(unit, market, day) for market in self.plan.warmups]
-        groups: dict[str, SufficientStats] = {}
-        for table in tables:
-            for index, name in enumerate(table.names):
-                stats = SufficientStats.of(table.columns, table.values[table.arm == index])
-                groups[name] = groups[name] + stats if name in groups else stats
-        return {name: groups[name] for name in self.arms}
+        if day:
+            return self._groups_of_day(unit, day)
+        return grouped(self.tables(unit), self.arms)
 
-    def users(self, day: int = 0) -> Table:
-        """All users who came during the test, of all markets; `day` as in `groups`."""
-        return joined([self._users(market, day) for market in self.plan.warmups])
+    def tables(self, unit: str) -> list[Table]:
+        """The units that were served, market by market."""
+        return [self._table(unit, market) for market in self.plan.warmups]
+
+    def days(self, unit: str) -> list[int]:
+        """Days of which moments were kept."""
+        return sorted(self._moments(unit, next(iter(self.plan.warmups))))
+
+    def _groups_of_day(self, unit: str, day: int) -> dict[str, SufficientStats]:
+        groups: dict[str, SufficientStats] = {}
+        for market in self.plan.warmups:
+            moments = self._moments(unit, market)[day]
+            for name in self.arms:
+                one = moments[name] if unit == "user" else self._market_as_one(moments[name])
+                groups[name] = groups[name] + one if name in groups else one
+        return groups
+
+    def _moments(self, unit: str, market: int) -> dict[int, dict[str, SufficientStats]]:
+        result = market_folder(self.folder.result(self.plan.tests[unit, market]), market)
+        return load_moments(result / MOMENTS)
+
+    def _market_as_one(self, users: SufficientStats) -> SufficientStats:
+        """Sums over a market's users as one unit; what is of the market alone is not known on a day."""
+        own = [np.nan] * len(MARKET_COLUMNS)
+        values = np.array([[*(users.n * users.mean), float(users.n), *own]])
+        return SufficientStats.of((*users.columns, USERS, *MARKET_COLUMNS), values[: 1 if users.n else 0])
+
+    def users(self) -> Table:
+        """All users who came during the test, of all markets, with their ids."""
+        return joined([self._users(market) for market in self.plan.warmups])
 
     def paired_users(self, day: int) -> tuple[Table, Table]:
         """Users who came during the test, with all of their test, and with its first `day` days: the same rows."""
@@ -72,31 +95,31 @@ class Gathered:
                 parts.append(Table(names, columns[:-1], arm_of[came], values[came, :-1]))
         return joined(whole), joined(early)
 
-    def _table(self, unit: str, market: int, day: int) -> Table:
+    def _table(self, unit: str, market: int) -> Table:
         if unit == "user":
-            return self._users(market, day)
+            return self._users(market)
         if unit == "market":
-            return self._whole_market(self._users(market, day, unit), market, day)
+            return self._whole_market(self._users(market, unit), market)
         return self._visits(unit, market)
 
-    def _users(self, market: int, day: int, unit: str = "user") -> Table:
+    def _users(self, market: int, unit: str = "user") -> Table:
         """Users who came, with their test and their warm-up; the first visit is decided before the test."""
         result = market_folder(self.folder.result(self.plan.tests[unit, market]), market)
-        columns, values = load_totals(result / (f"day{day}-{TOTALS}" if day else TOTALS))
+        columns, values = load_totals(result / TOTALS)
         pre_columns, pre = load_totals(self.folder.result(self.plan.warmups[market]) / TOTALS)
         keep = [n for n, column in enumerate(pre_columns) if column != SATISFACTION]
         with np.load(result / ASSIGNED, allow_pickle=False) as saved:
-            arm_of, names = saved["arm"], saved["names"].tolist()
+            user, arm_of, names = saved["user"], saved["arm"], saved["names"].tolist()
         came = values[:, columns.index("visits")] > 0
         together = np.concatenate([values, pre[:, keep]], axis=1)[came]
-        return Table(names, (*columns, *(PRE + pre_columns[n] for n in keep)), arm_of[came], together)
+        return Table(names, (*columns, *(PRE + pre_columns[n] for n in keep)), arm_of[came], together, user[came])
 
-    def _whole_market(self, users: Table, market: int, day: int) -> Table:
-        """One row for the market, with what is of the market alone; at a look, that is not known."""
+    def _whole_market(self, users: Table, market: int) -> Table:
+        """One row for the market, with what is of the market alone."""
         whole = users.summed(np.zeros(len(users.arm), dtype=np.int64))
         task = self.plan.tests["market", market]
         side = self.folder.notes(task)["sides"][task.arguments["markets"].index(market)]
-        own = np.array([[np.nan if day else side[column] for column in MARKET_COLUMNS]] * len(whole.arm))
+        own = np.array([[side[column] for column in MARKET_COLUMNS]] * len(whole.arm))
         own = own.reshape(len(whole.arm), len(MARKET_COLUMNS))
         return Table(whole.names, (*whole.columns, *MARKET_COLUMNS), whole.arm, np.hstack([whole.values, own]))
 
@@ -152,12 +175,14 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Table:
-    """Units of a test: shape (n,) arms by index into names, shape (n, k) values."""
+    """Units of a test: shape (n,) arms by index into names, shape (n, k) values; user: shape (n,) ids, if units are
+    users."""
 
     names: list[str]
     columns: tuple[str, ...]
     arm: Ints
     values: Floats
+    user: Ints | None = None
 
     def summed(self, cell: Ints) -> Table:
         """Sums by cell and arm; cell: shape (n,), ids."""
@@ -171,8 +196,24 @@ class Table:
 
 def joined(tables: Sequence[Table]) -> Table:
     """The rows of all tables, which have the same arms and columns."""
-    arm = np.concatenate([table.arm for table in tables])
-    return Table(tables[0].names, tables[0].columns, arm, np.concatenate([table.values for table in tables]))
+    arm, values = (np.concatenate(parts) for parts in zip(*((t.arm, t.values) for t in tables), strict=True))
+    ids = [table.user for table in tables if table.user is not None]
+    return Table(tables[0].names, tables[0].columns, arm, values, np.concatenate(ids) if ids else None)
+
+
+def grouped(tables: Sequence[Table], arms: Sequence[str]) -> dict[str, SufficientStats]:
+    """By arm, statistics of the units of all tables; one table after the other, as the bits of a sum want it."""
+    groups: dict[str, SufficientStats] = {}
+    for table in tables:
+        for index, name in enumerate(table.names):
+            stats = SufficientStats.of(table.columns, table.values[table.arm == index])
+            groups[name] = groups[name] + stats if name in groups else stats
+    return {name: groups[name] for name in arms}
+
+
+def completed(groups: Mapping[str, SufficientStats], like: Mapping[str, SufficientStats]) -> dict[str, SufficientStats]:
+    """The statistics with the columns that others have; what was not measured is NaN."""
+    return {arm: stats.with_unmeasured(like[arm].columns) for arm, stats in groups.items()}
 
 
 def load_totals(path: Path) -> tuple[tuple[str, ...], Floats]:

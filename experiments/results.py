@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from experiments.analysis.contrasts import JointLifts
 from experiments.analysis.decision import Decision
 from experiments.analysis.interference import DesignRow
 from experiments.analysis.looks import LookRow
+from experiments.analysis.ratios import RatioCheck
+from experiments.analysis.segments import SegmentRow, SegmentTest
+from experiments.analysis.selection import Selected
 from experiments.analysis.swept import SweepPoint
+from experiments.analysis.tradeoffs import Tradeoff
 from experiments.scorecard import Scorecard
 
 
@@ -21,8 +26,10 @@ class Row:
     """One arm against control on one metric by one estimator. Lifts are relative: 0.01 is +1 %.
 
     control_mean, arm_mean: in the metric's own unit. ci_kind: what the interval is.
-    p_adjusted: Holm over all arms and metrics of the same role and estimator.
-    true_lift: expected outcomes within the horizon, over the truth users; true_lift_se: of that.
+    p_adjusted: over all arms and metrics of the same role and estimator, by the rule in `adjusted_by`.
+    true_lift: expected outcomes within the horizon, over the truth users; true_lift_se: of that; NaN where no truth
+        is known, as for a table of one's own.
+    sim_low, sim_high: the interval that holds for all arms and metrics of the role at once; sim_kind: what it is.
     """
 
     arm: str
@@ -41,6 +48,21 @@ class Row:
     true_lift: float
     true_lift_se: float
     n_users: int
+    adjusted_by: str = ""
+    sim_low: float = float("nan")
+    sim_high: float = float("nan")
+    sim_kind: str = ""
+
+    @property
+    def bias(self) -> float:
+        """Estimate less truth; NaN where one of them is unknown."""
+        return self.lift - self.true_lift
+
+    @property
+    def covers(self) -> bool | None:
+        """Whether the interval of this test alone holds the truth; None where there is nothing to say."""
+        known = np.isfinite([self.ci_low, self.ci_high, self.true_lift]).all()
+        return bool(self.ci_low <= self.true_lift <= self.ci_high) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,12 @@ class Results:
     stops: arms that the guard stopped, with the day and the cause.
     warnings: what a reader must know before believing a number. finding: the answer to the experiment's question.
     scorecard: how good the policies' predictions are; None where no policy learns.
+    joint: all lifts of the deciding estimator with their covariance. tradeoff: what they say of the goals together;
+    None for a single goal. selected: the best arm on the first goal, corrected for having been chosen.
+    daily: goals and guardrails as they stood each night, with intervals that hold for all nights at once.
+    segments, segment_tests: lifts on the levels of declared segments. ratios: units per arm against the plan.
+    detectable: by metric, the lift that this test sees in 80 of 100 cases, at the level it is judged by.
+    replay: by metric, how often random halves of the control differ.
     """
 
     control: str
@@ -127,6 +155,15 @@ class Results:
     sweeps: tuple[SweepPoint, ...] = ()
     finding: str = ""
     scorecard: Scorecard | None = None
+    joint: JointLifts | None = None
+    tradeoff: Tradeoff | None = None
+    selected: Selected | None = None
+    daily: tuple[LookRow, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
+    segment_tests: tuple[SegmentTest, ...] = ()
+    ratios: tuple[RatioCheck, ...] = ()
+    detectable: Mapping[str, float] = field(default_factory=dict)
+    replay: Mapping[str, float] = field(default_factory=dict)
 
     def row(self, arm: str, metric: str, estimator: str | None = None) -> Row:
         """The row of an arm and a metric, by the deciding estimator or another."""
@@ -142,8 +179,8 @@ class Results:
         return list(dict.fromkeys(r.metric for r in self.rows))
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows as plain values, as in results.csv."""
-        return [asdict(row) for row in self.rows]
+        """The rows as plain values, as in results.csv, with bias and whether the interval covers the truth."""
+        return [asdict(row) | {"bias": row.bias, "covers": row.covers} for row in self.rows]
 
     def sweep_dicts(self) -> list[dict[str, Any]]:
         """A row per point and metric, as in sweeps.csv; changes: by key, the value, as JSON."""
@@ -190,8 +227,34 @@ class Results:
             "stops": {arm: {"day": day, "cause": cause} for arm, (day, cause) in self.stops.items()},
             "scorecard": self.scorecard.to_dict() if self.scorecard else None,
             "finding": self.finding,
+            "tradeoff": self._tradeoff(),
+            "selected": None if self.selected is None else _nulled(asdict(self.selected)),
+            "daily": [_nulled(asdict(row)) for row in self.daily],
+            "segments": [_nulled(asdict(row)) for row in self.segments],
+            "segment_tests": [_nulled(asdict(row)) for row in self.segment_tests],
+            "ratios": [_nulled(asdict(check)) for check in self.ratios],
+            "detectable": _nulled(dict(self.detectable)),
+            "replay": _nulled(dict(self.replay)),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+        }
+
+    def _tradeoff(self) -> dict[str, Any] | None:
+        """What the goals say together; without the draws behind the map of weights."""
+        told = self.tradeoff
+        if told is None:
+            return None
+        return {
+            "goals": list(told.goals),
+            "on_front": dict(told.on_front),
+            "dominances": [asdict(claim) for claim in told.dominances],
+            "exchange": [_nulled(asdict(rate)) for rate in told.exchange],
+            "hypervolume": _nulled(asdict(told.hypervolume)),
+            "best": {
+                "arms": list(told.arms),
+                "weight": told.weights.weight.tolist(),
+                "probability": told.weights.best.tolist(),
+            },
         }
 
 

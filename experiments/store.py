@@ -17,8 +17,13 @@ from experiments.tasks import Task
 DONE = "done.json"
 IDENTITY = "identity"
 MANIFEST = "manifest.json"
-PROMISED = ("experiment.yaml", "results.csv", "truth.csv", "decision.json", "report.html", "report.png", MANIFEST)
-_OURS = (*PROMISED, "sweeps.csv", "front.csv", "scorecard.csv", IDENTITY, "policies", "tasks", "log", "hidden")
+PAGES = ("report.html", "report.png")
+PROMISED = ("experiment.yaml", "results.csv", "truth.csv", "decision.json", *PAGES, MANIFEST)
+_OURS = (
+    *PROMISED,
+    *("cov.npz", "daily.csv", "front.csv", "scorecard.csv", "segments.csv", "sweeps.csv"),
+    *(IDENTITY, "policies", "tasks", "log", "hidden"),
+)
 _LOCK = ".lock"
 
 
@@ -74,9 +79,11 @@ class RunFolder:
             _remove(draft)
         write_text(self.path / IDENTITY, identity + "\n")
 
-    def finished(self) -> dict[str, Any] | None:
-        """The manifest, if the run has come to its end here and everything it promised is there."""
-        if not all((self.path / name).is_file() for name in PROMISED):
+    def finished(self, pages: bool = True) -> dict[str, Any] | None:
+        """The manifest, if the run has come to its end here and everything it promised is there; its pages, if they
+        are wanted."""
+        wanted = [name for name in PROMISED if pages or name not in PAGES]
+        if not all((self.path / name).is_file() for name in wanted):
             return None
         manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text())
         return manifest

@@ -56,6 +56,8 @@ def _leave(branch: Branch, test: Test, after: State) -> str:
     checksum = branch.book.finish()
     save_totals(folder / TOTALS, world, branch.totals.columns, branch.totals.totals, after.satisfaction)
     np.savez(folder / ASSIGNED, user=world.people.user, arm=branch.assigned, names=np.array(test.names))
+    if test.arguments["assign"]["unit"] in ("user", "market"):
+        branch.moments.save(folder)
     if branch.visits is not None:
         request, arm, time, totals = branch.visits.table()
         np.savez(

@@ -11,8 +11,17 @@ import numpy as np
 
 from experiments.assignment import assign, assign_markets
 from experiments.sections.world import WorldSection
-from experiments.stages.common import STATE, DayCounter, Needs, Sides, load_state, served_by, world_section
-from experiments.stages.recorders import Orphans, Snapshots
+from experiments.stages.common import (
+    STATE,
+    TOTALS,
+    DayCounter,
+    Needs,
+    Sides,
+    load_state,
+    served_by,
+    world_section,
+)
+from experiments.stages.recorders import DayMoments, Orphans, Snapshots
 from sim import draws
 from sim.clock import DAY, HOUR
 from sim.engine import Arm
@@ -47,11 +56,13 @@ class Branch:
     visits: VisitTotals | None
     book: Logbook
     snapshots: Snapshots
+    moments: DayMoments
     orphans: Orphans
     sides: Sides
 
     def recorders(self, counter: DayCounter) -> list[Recorder]:
-        own: list[Recorder] = [self.totals, self.book, self.snapshots, self.orphans, self.sides, counter]
+        own: list[Recorder] = [self.totals, self.book, self.snapshots, self.moments, self.orphans]
+        own += [self.sides, counter]
         return own if self.visits is None else [*own, self.visits]
 
 
@@ -106,9 +117,20 @@ class Test:
             visits=VisitTotals(world, since, counts) if by_visit else None,
             book=Logbook(folder, world, [*self.names, UNCLAIMED], since, until, self.logged()),
             snapshots=Snapshots(totals, world, state.day, self.arguments["looks"], folder),
+            moments=self.moments(totals, assigned, market, state.day),
             orphans=Orphans(self.logged(), len(self.names) + 1, since),
             sides=Sides(world),
         )
+
+    def moments(self, totals: Totals, assigned: Ints, market: int, start: int) -> DayMoments:
+        """How the test stands each midnight; where users are in several arms, of none of them."""
+        metrics = self.section.scenario.metrics.values()
+        asked = dict.fromkeys(name for metric in metrics for name in (metric.numerator, metric.denominator))
+        columns = [name for name in totals.columns if name in asked or name == "visits"]
+        with np.load(self.needs[f"warm-up {market:06d}"] / TOTALS, allow_pickle=False) as saved:
+            before = dict(zip(saved["columns"].tolist(), saved["totals"].T, strict=True))
+        pre = {name: before[name] for name in columns if name in before}
+        return DayMoments(totals, assigned, self.names, columns, pre, start, self.arguments["days"])
 
     def traffic(self, world: World) -> tuple[Ints, Traffic]:
         """Each user's arm (-1: in none, or in several), and the way from visits to arms."""

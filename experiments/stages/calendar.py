@@ -36,7 +36,7 @@ def stories_of(test: Test, branches: Sequence[Branch], start: int, stops: dict[s
         def stopped(arm: int, day: int, cause: str) -> None:
             stops[test.names[arm]] = {"day": day - start, "cause": cause}
             for branch in branches:
-                branch.snapshots.save(day - start)
+                branch.moments.keep(day - start)
 
         def judge(day: int) -> Mapping[int, str]:
             parts = [(branch.totals, branch.assigned) for branch in branches]

@@ -22,6 +22,7 @@ from sim.world import World
 Progress = Callable[[int, int, int], None]  # (done, of, impressions so far)
 Needs = Mapping[str, Path]
 STATE, TOTALS, EXPECTED, ASSIGNED = "state.npz", "totals.npz", "expected.npz", "arms.npz"
+PRE = "pre "  # columns of the warm-up, beside those of the test
 
 
 class DayCounter:
