@@ -11,6 +11,8 @@ import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("experiments.commands.run", "Run an experiment and report what each arm gains and pays."),
+    "analyze": ("experiments.commands.analyze", "Analyse a table of your own experiment."),
+    "plan": ("experiments.commands.plan", "Tell how many users or days a test needs, from its warm-up alone."),
     "compare": ("experiments.commands.compare", "Set policies of several finished runs side by side."),
     "new": ("experiments.commands.new", "Write a commented experiment to start from."),
     "validate": ("experiments.commands.validate", "Check an experiment and say everything that is wrong with it."),
