@@ -118,7 +118,7 @@ class _Worker:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Ignore interrupts here and, since it is inherited, in the processes started meanwhile, for their whole life:
     the parent decides what an interrupt means."""
     if threading.current_thread() is not threading.main_thread():
@@ -156,7 +156,7 @@ def _in_processes(tasks: Sequence[Task], folder: RunFolder, workers: int, listen
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by BLAS when a worker imports it
     pool: list[_Worker] = []
     try:
-        with _uninterrupted():
+        with uninterrupted():
             pool += [_Worker(folder.path) for _ in range(min(workers, missing))]
         _drive(pool, tasks, folder, listen)
     finally:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from experiments.covariance import save_covariance
 from experiments.document import write_yaml
 from experiments.evaluate import results_of
 from experiments.executors import Listener, execute
@@ -48,6 +49,7 @@ def run(
     force: bool,
     listen: Listener,
     announce: Announce,
+    pages: bool = True,
 ) -> Run:
     """Do what an experiment asks for, in a folder; a finished one is only read again.
 
@@ -55,6 +57,7 @@ def run(
         workers: processes; the result does not depend on it.
         force: discard what the folder holds.
         listen: told of tasks. announce: told of the last two stages, analysis and report.
+        pages: whether report.html and report.png are wanted, which a sweep of hundreds of runs is not read by.
 
     Raises:
         FolderError: the folder holds something else or cannot be written.
@@ -63,8 +66,8 @@ def run(
     folder = RunFolder(out)
     with folder.claimed(experiment.identity(), force), threadpool_limits(1):
         whole = plan(experiment)
-        manifest = folder.finished()
-        if manifest and manifest["program"] == program_hash() and all(folder.is_done(task) for task in whole.tasks()):
+        manifest = _finished(folder, whole, pages)
+        if manifest is not None:
             return Run(out, results_of(experiment, folder, whole), manifest, reused=True)
         (out / MANIFEST).unlink(missing_ok=True)  # from here on, what is there may be of two runs
         started = time.perf_counter()
@@ -74,12 +77,28 @@ def run(
         _show_logs(folder, whole)
         announce("analysis")
         results = results_of(experiment, folder, whole)
-        announce("report")
+        if pages:
+            announce("report")
         _write_results(folder, results)
         manifest = _manifest(experiment, folder, whole, time.perf_counter() - started, workers)
-        _write_report(experiment, folder, results, manifest)
+        if pages:
+            _write_report(experiment, folder, results, manifest)
         write_text(out / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return Run(out, results, manifest, reused=False)
+
+
+def is_finished(experiment: Experiment, out: Path, *, pages: bool = True) -> bool:
+    """Whether an experiment has come to its end in a folder: `run` would only read it again."""
+    manifest = _finished(RunFolder(out), plan(experiment), pages)
+    return manifest is not None and manifest[IDENTITY] == experiment.identity()
+
+
+def _finished(folder: RunFolder, whole: Plan, pages: bool) -> dict[str, Any] | None:
+    """The manifest, if this program has left all that it promised."""
+    manifest = folder.finished(pages)
+    if manifest is None or manifest["program"] != program_hash():
+        return None
+    return manifest if all(folder.is_done(task) for task in whole.tasks()) else None
 
 
 _OPENING = """{name}, with every value spelled out. Runs again as it is: seesaw run experiment.yaml --out NEW"""
@@ -108,19 +127,29 @@ def _write_results(folder: RunFolder, results: Results) -> None:
     if results.scorecard is not None:
         table = pd.DataFrame(list(results.scorecard.rows))
         write_text(folder.path / "scorecard.csv", table.to_csv(index=False))
+    if results.joint is not None:
+        save_covariance(results.joint, folder.path)
     write_text(folder.path / "decision.json", json.dumps(results.decision.to_dict(), indent=1) + "\n")
-    for name, rows in (("sweeps", results.sweep_dicts()), ("front", [asdict(point) for point in results.front])):
+    tables: dict[str, Sequence[Any]] = {
+        "sweeps": results.sweep_dicts(),
+        "front": results.front,
+        "segments": results.segments,
+        "daily": results.daily,
+    }
+    for name, rows in tables.items():
         if rows:
-            write_text(folder.path / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False))
+            write_text(folder.path / f"{name}.csv", pd.DataFrame(list(rows)).to_csv(index=False))
 
 
 def _write_report(experiment: Experiment, folder: RunFolder, results: Results, manifest: dict[str, Any]) -> None:
     from experiments.report.page import page
     from experiments.report.poster import poster
+    from experiments.report.subject import subject_of
 
-    write_text(folder.path / "report.html", page(experiment, results, manifest))
+    subject = subject_of(experiment, results)
+    write_text(folder.path / "report.html", page(subject, results, manifest))
     draft = folder.path / ".report.png"
-    poster(experiment, results, draft)
+    poster(subject, results, draft)
     draft.replace(folder.path / "report.png")
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 @click.argument("spec")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override any key, such as world.users=2000.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Set all three seeds.")
+@click.option(
+    "--seeds", metavar="A..B", help="A run per seed, such as 1..200 or 1,2,5..9: what this design covers and sees."
+)
+@click.option("--reports", is_flag=True, help="With --seeds: every run's own page too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
 @click.option(
     "--workers",
@@ -37,6 +41,8 @@ def command(
     spec: str,
     sets: tuple[str, ...],
     seed: int | None,
+    seeds: str | None,
+    reports: bool,
     out: Path | None,
     workers: int,
     quick: bool,
@@ -48,17 +54,25 @@ def command(
 
     An unfinished run continues where it stopped; a finished one is only shown again.
     """
+    if seeds is not None and seed is not None:
+        refuse([f"--seeds {seeds}: must stand without --seed, got --seed {seed}; drop one of them"])
+    if reports and seeds is None:
+        refuse(["--reports: must stand with --seeds; a single run has its page anyway"])
     try:
         experiment = load_experiment(spec, sets, seed)
     except SpecError as problem:
         refuse(problem.lines)
     experiment = experiment.quick() if quick else experiment
+    if seeds is not None:
+        _perform_many(experiment, seeds, out, workers, force=force, reports=reports, quiet=quiet, as_json=as_json)
+        return
     folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
     _perform(experiment, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
 
 
 def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool) -> None:
     from experiments.executors import TaskError
+    from experiments.report.subject import subject_of
     from experiments.report.terminal import show
     from experiments.run import run
     from experiments.store import FolderError
@@ -83,7 +97,27 @@ def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool,
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **done.results.to_dict()}, indent=1))
         return
-    show(experiment, done, next_steps(done))
+    show(subject_of(experiment, done.results), done.results, next_steps(done))
+
+
+def _perform_many(
+    experiment: Experiment,
+    seeds: str,
+    out: Path | None,
+    workers: int,
+    *,
+    force: bool,
+    reports: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from experiments.commands.many import Wish, run_seeds
+    from experiments.many.variants import Variant
+
+    def page_of(variant: Variant) -> str:
+        return _same_command(f"--seed={variant.experiment.seed.world}", f"--out={variant.folder}")
+
+    run_seeds(experiment, seeds, out, Wish(workers, force, reports, quiet, as_json, _same_command(), page_of))
 
 
 def _progress(quiet: bool) -> AbstractProgress:
@@ -112,7 +146,9 @@ def _same_command(*more: str) -> str:
     import sys
 
     kept = [argument for argument in sys.argv[1:] if argument != "--force"]
-    for option in ("--out", "--seed") if more else ():
+    if more:
+        kept = [argument for argument in kept if argument not in ("--reports", "--json")]
+    for option in ("--out", "--seed", "--seeds") if more else ():
         kept = [
             a
             for n, a in enumerate(kept)
