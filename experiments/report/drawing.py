@@ -21,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, MUTED, RULE, ALARM = "#1b2230", "#5a6474", "#d9dee5", "#a83a00"
 ROUND = [1, 2, 5, 10]  # steps of ticks
 TICK_WIDTH = 32  # points that a tick's number needs
+THIN = 0.9  # points: the interval that holds for several lifts at once
 LONGEST = 3.0  # half-widths of the median interval after which one is cut with an arrowhead
 
 
@@ -45,10 +46,11 @@ def style() -> AbstractContextManager[None]:
 def limits(spans: Sequence[Span], also: Sequence[float]) -> tuple[float, float]:
     """Ends of an axis that shows zero, every lift and truth, and intervals unless they dwarf the others."""
     needed = [0.0, *also, *(span.lift for span in spans), *(span.truth for span in spans)]
-    halves = [(span.high - span.low) / 2 for span in spans]
+    halves = [(span.highest - span.lowest) / 2 for span in spans]
     known = [half for half in halves if math.isfinite(half)]
     reach = LONGEST * median(known) if known else 0.0
-    ends = [max(span.low, span.lift - reach) for span in spans] + [min(span.high, span.lift + reach) for span in spans]
+    ends = [max(span.lowest, span.lift - reach) for span in spans]
+    ends += [min(span.highest, span.lift + reach) for span in spans]
     shown = [value for value in [*needed, *ends] if math.isfinite(value)]
     low, high = min(shown), max(shown)
     room = 0.06 * (high - low) or 0.01
@@ -56,25 +58,37 @@ def limits(spans: Sequence[Span], also: Sequence[float]) -> tuple[float, float]:
 
 
 def whisker(axes: Axes, span: Span, at: float, colour: str, *, across: bool) -> None:
-    """An interval as a line; an end that lies outside the panel, or nowhere, becomes an arrowhead at its edge."""
+    """An interval as a line, within a thinner line of the one that holds for several lifts at once, if there is one.
+
+    An end that lies outside the panel, or nowhere, becomes an arrowhead at its edge.
+    """
     low, high = axes.get_xlim() if across else axes.get_ylim()
+    thick = 2.6 if across else 1.8
+    for start, end, width in ((span.joint_low, span.joint_high, THIN), (span.low, span.high, thick)):
+        if not math.isnan(start) and not math.isnan(end) and start <= high and end >= low:
+            _line(axes, max(start, low), min(end, high), at, colour, width, across=across)
     if math.isnan(span.low) or math.isnan(span.high):
         return
-    start, end = max(span.low, low), min(span.high, high)
-    width = 2.2 if across else 1.4
-    if across:
-        axes.plot([start, end], [at, at], color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
-    else:
-        axes.plot([at, at], [start, end], color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
-    for cut, edge, arrow in ((span.low < low, low, "<v"), (span.high > high, high, ">^")):
+    for cut, edge, arrow in ((span.lowest < low, low, "<v"), (span.highest > high, high, ">^")):
         if cut:
             place = (edge, at) if across else (at, edge)
             axes.plot(*place, arrow[not across], color=colour, markersize=5, clip_on=False, zorder=4)
 
 
+def _line(axes: Axes, start: float, end: float, at: float, colour: str, width: float, *, across: bool) -> None:
+    xs, ys = ([start, end], [at, at]) if across else ([at, at], [start, end])
+    axes.plot(xs, ys, color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
+
+
 def darker(colour: str) -> Colour:
     """A colour dark enough for text on white."""
     red, green, blue = (0.62 * part for part in to_rgb(colour))
+    return red, green, blue
+
+
+def paler(colour: str) -> Colour:
+    """A colour pale enough for dark text on it."""
+    red, green, blue = (1 - 0.5 * (1 - part) for part in to_rgb(colour))
     return red, green, blue
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from experiments.analysis.interference import DesignRow
 from experiments.analysis.looks import LookRow
+from experiments.analysis.segments import SegmentRow
 from experiments.results import Row
 
 CANT_TELL = "can't tell"
@@ -19,17 +20,33 @@ FIGURE_NAME = 16  # characters of a name that fit beside a panel
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A lift with the ends of its interval and the truth, whichever table it is from; relative, NaN where unknown."""
+    """A lift with the ends of its interval and the truth, whichever table it is from; relative, NaN where unknown.
+
+    low, high: of the interval for this lift alone. joint_low, joint_high: of the one that holds for several at once,
+    such as all arms and goals, or all looks; NaN where there is none.
+    """
 
     lift: float
     low: float
     high: float
     truth: float
+    joint_low: float = math.nan
+    joint_high: float = math.nan
+
+    @property
+    def lowest(self) -> float:
+        """The lower end of the wider interval."""
+        return self.low if math.isnan(self.joint_low) else self.joint_low
+
+    @property
+    def highest(self) -> float:
+        """The upper end of the wider interval."""
+        return self.high if math.isnan(self.joint_high) else self.joint_high
 
 
 def span(row: Row) -> Span:
-    """Of the test, at its end."""
-    return Span(row.lift, row.ci_low, row.ci_high, row.true_lift)
+    """Of the test, at its end; wider, for all lifts of its role at once."""
+    return Span(row.lift, row.ci_low, row.ci_high, row.true_lift, row.sim_low, row.sim_high)
 
 
 def design_span(row: DesignRow) -> Span:
@@ -38,7 +55,12 @@ def design_span(row: DesignRow) -> Span:
 
 
 def look_span(row: LookRow) -> Span:
-    """Of one look."""
+    """Of one look; wider, for all looks at once."""
+    return Span(row.lift, row.low, row.high, row.true_lift, row.repeated_low, row.repeated_high)
+
+
+def segment_span(row: SegmentRow) -> Span:
+    """Of the units on one level of a segment."""
     return Span(row.lift, row.low, row.high, row.true_lift)
 
 
@@ -54,11 +76,15 @@ def points(x: float, digits: int = 1) -> str:
 
 def cell(told: Span) -> str:
     """Lift, half the width of its interval and the truth, in percent: "+5.7 % ± 1.9 (+4.9)"."""
-    digits = _digits(told)
-    truth = _signed(told.truth, digits) if math.isfinite(told.truth) else CANT_TELL
+    truth = _signed(told.truth, _digits(told)) if math.isfinite(told.truth) else CANT_TELL
+    return f"{with_half_width(told)} ({truth})"
+
+
+def with_half_width(told: Span) -> str:
+    """Lift and half the width of its interval, in percent: "+5.7 % ± 1.9"."""
     if not math.isfinite(told.lift):
-        return f"{CANT_TELL} ({truth})"
-    return f"{percent(told.lift, digits)} ± {_half_width(told, digits)} ({truth})"
+        return CANT_TELL
+    return f"{percent(told.lift, _digits(told))} ± {_half_width(told, _digits(told))}"
 
 
 def apart(x: float, other: float) -> int:
@@ -72,6 +98,11 @@ def interval(told: Span) -> str:
         return CANT_TELL
     digits = _digits(told)
     return f"{percent(told.low, digits)} to {percent(told.high, digits)}"
+
+
+def joint_interval(told: Span) -> str:
+    """Both ends of the interval that holds for several lifts at once; "can't tell" where it has no ends."""
+    return interval(Span(told.lift, told.joint_low, told.joint_high, told.truth))
 
 
 def with_interval(told: Span) -> str:
@@ -89,6 +120,16 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return CANT_TELL
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def share(x: float) -> str:
+    """A probability in whole percent; nothing that is possible reads 0 or 100 %."""
+    if not math.isfinite(x):
+        return CANT_TELL
+    rounded = f"{100 * x:.0f} %"
+    if 0 < x < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= x < 1 else rounded
 
 
 def dashed(x: float, digits: int = 2) -> str:

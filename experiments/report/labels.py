@@ -15,6 +15,7 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1, in points of the figu
 DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 STEPS = (7.0, 14.0, 24.0, 36.0)  # points from the dot
 LONGEST = 20  # characters
+APART = 2.0  # points between names, since a page's letters are a little wider than these
 NEAR = 11.0  # points around a dot within which another's name would be taken for its own
 
 
@@ -27,6 +28,7 @@ def write_names(
     lines: Sequence[Line],
     brief: Mapping[str, str] | None = None,
     brief_size: float | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Write each name beside its point. Limits and place of the axes must be final.
 
@@ -34,6 +36,7 @@ def write_names(
         points: by name, in data coordinates. colours: of each name. marks: further points to keep clear of.
         lines: horizontal or vertical lines to keep clear of; their ends may be infinite.
         brief: what some names are written as. brief_size: of these, in points.
+        notes: what stands behind some names, such as a probability.
     """
     frame = axes.get_window_extent()
     scale = 72 / dots_per_inch(axes)
@@ -44,8 +47,9 @@ def write_names(
     names: list[Box] = []
     for name, place in points.items():
         shown = (brief or {}).get(name)
+        note = (notes or {}).get(name, "")
         text = axes.annotate(
-            shorten(name if shown is None else shown, LONGEST),
+            f"{shorten(name if shown is None else shown, LONGEST)} {note}".rstrip(),
             place,
             xytext=(0, 0),
             textcoords="offset points",
@@ -64,7 +68,7 @@ def write_names(
         box = min(costs, key=costs.__getitem__)
         text.set_position((box[0] - here[0], (box[1] + box[3]) / 2 - here[1]))
         text.set_bbox({"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5})
-        names.append(box)
+        names.append((box[0] - APART, box[1] - APART, box[2] + APART, box[3] + APART))
 
 
 def dots_per_inch(axes: Axes) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from experiments.analysis.decision import ArmVerdict
 from experiments.analysis.verdicts import SRM_ALPHA
 from experiments.findings.interference import SURE
-from experiments.report import words
-from experiments.report.figures import arm_colours, front_is_near, tradeoff_pair
+from experiments.report import chances, segments, words
+from experiments.report.figures import arm_colours
 from experiments.report.format import (
     CANT_TELL,
     DASH,
@@ -24,22 +24,50 @@ from experiments.report.format import (
     cell,
     dashed,
     design_span,
+    interval,
+    joint_interval,
     look_span,
     number,
     p_value,
     percent,
     points,
+    segment_span,
+    share,
     span,
     typeset,
+    with_half_width,
     with_interval,
 )
 from experiments.report.front import gaps
-from experiments.report.panels import design_panels, forest_panels, front_figure, look_panels, tradeoff_figure
-from experiments.report.rows import challengers, design_metrics, look_days, look_metrics, looks_at, rows_by_arm
+from experiments.report.panels import (
+    design_panels,
+    forest_panels,
+    front_figure,
+    look_panels,
+    night_panels,
+    segment_panels,
+    tradeoff_figure,
+    weight_figure,
+)
+from experiments.report.rows import (
+    challengers,
+    design_metrics,
+    estimators,
+    look_days,
+    look_metrics,
+    looks_at,
+    rows_by_arm,
+    rows_of,
+    truth_known,
+)
 from experiments.report.scorecard import scorecard_parts
+from experiments.report.sorting import SCRIPT, content_hash
+from experiments.report.subject import Subject
 from experiments.report.sweeps import beaten_by, front_beside_sweeps, sweep_colours, sweep_figure, sweep_tables
+from experiments.report.tradeoff import front_is_near, joint_ellipses, tradeoff_pair
+from experiments.report.trust import mismatched, power_rows, quiet_checks, shares_tested
+from experiments.report.unfolding import night_rows
 from experiments.results import Results
-from experiments.spec import Experiment
 
 TEMPLATE = "page.html.j2"
 
@@ -54,19 +82,8 @@ class Standing:
     true_lift: float
 
 
-@dataclass(frozen=True, slots=True)
-class ArmFacts:
-    """What an arm is and who saw it."""
-
-    name: str
-    share: str
-    units: int
-    conversions: int
-    policy: str
-
-
 def templates() -> Environment:
-    """The templates beside this module, with what they write numbers by."""
+    """The templates beside this module, with what they write numbers by, and the script that sorts their tables."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -74,13 +91,21 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"script": Markup(SCRIPT), "script_hash": content_hash(SCRIPT)}
     environment.filters |= {
         "percent": lambda x, digits=1: typeset(percent(x, digits)),
         "share": lambda x, digits=0: typeset(f"{dashed(100 * x, digits)} %") if math.isfinite(x) else DASH,
+        "chance": share,
         "percent_or_dash": lambda x: typeset(percent(x)) if math.isfinite(x) else DASH,
         "gap": lambda x: typeset(percent(x).removesuffix(" %")) if math.isfinite(x) else DASH,
         "cell": lambda row: typeset(cell(span(row))),
+        "estimate": lambda row: typeset(with_half_width(span(row))),
+        "interval": lambda row: typeset(interval(span(row))),
+        "at_once": lambda row: typeset(joint_interval(span(row))),
         "look": lambda row: typeset(cell(look_span(row))),
+        "look_estimate": lambda row: typeset(with_half_width(look_span(row))),
+        "look_at_once": lambda row: typeset(joint_interval(look_span(row))),
+        "segment": lambda row: typeset(with_interval(segment_span(row))),
         "design": lambda row: typeset(with_interval(design_span(row))),
         "number": lambda x: typeset(number(x)),
         "dashed": lambda x, digits=2: typeset(dashed(x, digits)),
@@ -88,74 +113,104 @@ def templates() -> Environment:
         "points": points,
         "p_value": p_value,
         "beaten_by": beaten_by,
+        "price": lambda rate: typeset(chances.price(rate)),
+        "price_range": lambda rate: typeset(chances.price_range(rate)),
+        "reached": words.reached,
         "typeset": lambda text: typeset(text).replace(" %", "\N{NO-BREAK SPACE}%"),
+        "key": lambda x: f"{x:.9g}" if math.isfinite(x) else "",  # what a column is sorted by; no number comes last
     }
     return environment
 
 
-def page(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) -> str:
-    """The report of a run as HTML: the same bytes for the same run."""
+def page(subject: Subject, results: Results, manifest: Mapping[str, Any]) -> str:
+    """The report of a test as HTML: the same bytes for the same test.
+
+    Args:
+        manifest: how it was run; what it does not tell is left out.
+    """
     environment = templates()
     return environment.get_template(TEMPLATE).render(
-        experiment=experiment,
+        subject=subject,
         results=results,
         cant_tell=CANT_TELL,
-        **_decided(results),
-        **_compared(experiment, results),
+        known=truth_known(results),
+        **_decided(subject, results),
+        **_compared(subject, results),
+        **_together(subject, results),
         **_beside_the_truth(results),
+        **_unfolded(results, subject.alpha),
         **_swept(results),
         **scorecard_parts(results, manifest),
-        **_of_the_run(experiment, results, manifest),
+        **_of_the_run(results, manifest),
     )
 
 
-def _decided(results: Results) -> dict[str, Any]:
+def _decided(subject: Subject, results: Results) -> dict[str, Any]:
     """What the first screen says."""
     decision = results.decision
+    leading = next((verdict for verdict in decision.arms if verdict.arm == decision.arm), None)
     return {
         "decision": decision,
+        "leading": leading,
+        "lead_row": results.row(leading.arm, results.goals[0]) if leading else None,
+        "lead_chance": next((chance for chance in chances.chances(results) if chance.arm == decision.arm), None),
         "why": decision.sentence.removeprefix(decision.verdict).lstrip(" :"),
+        "repetition": words.repetition(results),
         "arms": challengers(results),
         "colours": arm_colours(results),
         "units": words.units(results),
-        "counted": words.counted(results),
+        "counted": words.counted(subject, results),
         "conversions": words.conversions(results),
         "warnings": words.warnings(results),
         "mismatch": decision.srm_p_value < SRM_ALPHA,
-        "tested_shares": math.isfinite(decision.srm_p_value),
+        "mismatched": mismatched(results),
+        "tested_shares": shares_tested(results),
         "srm_alpha": SRM_ALPHA,
         "in_truth": {verdict.arm: _in_truth(results, verdict) for verdict in decision.arms},
     }
 
 
-def _compared(experiment: Experiment, results: Results) -> dict[str, Any]:
+def _compared(subject: Subject, results: Results) -> dict[str, Any]:
     """Arms against control, metric by metric."""
-    alpha = experiment.analysis.alpha
-    panels = forest_panels(results, alpha)
+    panels = forest_panels(results, subject.alpha)
+    corrections = words.corrections(results)
     return {
-        "alpha": alpha,
-        "level": f"{100 * (1 - alpha):g} %",
+        "alpha": subject.alpha,
+        "level": subject.level,
         "panels": panels,
         "undrawn": len(results.metrics()) - len(panels),
-        "pair": tradeoff_pair(results),
-        "tradeoff": tradeoff_figure(results),
         "interval_kinds": list(dict.fromkeys(row.ci_kind for row in results.rows)),
         "fieller": words.fieller(results),
-        "estimator": words.estimator(results, results.estimator),
-        "estimators": {name: words.estimator(results, name) for name in _estimators(results)},
-        "roles": _roles(results),
+        "rules": {rule: [role for role in corrections if corrections[role] == rule] for rule in corrections.values()},
+        "exploring": {role for role, rule in corrections.items() if words.explored(rule)},
+        "together": words.together(results),
+        "estimator": words.estimator(subject, results, results.estimator),
+        "estimators": {name: words.estimator(subject, results, name) for name in estimators(results)},
+        "tables": {name: rows_of(results, name) for name in estimators(results)},
         "meanings": {metric: results.meanings.get(metric, "") for metric in results.metrics()},
         "coverage": _coverage(results),
         "standings": {goal: _standings(results, goal) for goal in results.goals},
     }
 
 
-def _beside_the_truth(results: Results) -> dict[str, Any]:
-    """What only some experiments ask: the front, other designs, earlier days, the other side of the market."""
-    looks = {
-        metric: {arm: looks_at(results, metric, arm) for arm in challengers(results)}
-        for metric in look_metrics(results)
+def _together(subject: Subject, results: Results) -> dict[str, Any]:
+    """The goals at once: trade-off, chances, prices."""
+    against, between = chances.prices(results)
+    return {
+        "pair": tradeoff_pair(results),
+        "tradeoff": tradeoff_figure(results, 1 - subject.alpha),
+        "ellipses": bool(joint_ellipses(results)),
+        "chances": chances.chances(results),
+        "dominance": chances.dominance(results),
+        "weight_figure": weight_figure(results),
+        "winners": chances.winners(results),
+        "prices": against,
+        "other_prices": between,
     }
+
+
+def _beside_the_truth(results: Results) -> dict[str, Any]:
+    """What only some experiments ask: the front, other designs, the other side of the market."""
     return {
         "gaps": gaps(results),
         "near": front_is_near(results),
@@ -163,10 +218,27 @@ def _beside_the_truth(results: Results) -> dict[str, Any]:
         "design_panels": design_panels(results),
         "designs": {metric: rows_by_arm(results, metric) for metric in design_metrics(results)},
         "sure_bias": SURE,
+        "other_side": words.other_side(results),
+    }
+
+
+def _unfolded(results: Results, alpha: float) -> dict[str, Any]:
+    """The test by night, at declared looks, and by segment."""
+    looks = {
+        metric: {arm: looks_at(results, metric, arm) for arm in challengers(results)}
+        for metric in look_metrics(results)
+    }
+    return {
+        "night_panels": {goal: panels for goal in results.goals if (panels := night_panels(results, goal))},
+        "night_rows": night_rows(results),
         "look_days": look_days(results),
         "look_panels": {goal: look_panels(results, goal) for goal in results.goals if goal in looks},
         "looks": looks,
-        "other_side": words.other_side(results),
+        "repeated": any(not math.isnan(row.repeated_low) for row in results.looks),
+        "segments_said": segments.said(results, alpha),
+        "segment_panels": segment_panels(results),
+        "segment_rows": segments.grouped(results.segments),
+        "segment_tests": {(test.segment, test.metric, test.arm): test for test in results.segment_tests},
     }
 
 
@@ -180,30 +252,16 @@ def _swept(results: Results) -> dict[str, Any]:
     }
 
 
-def _of_the_run(experiment: Experiment, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Who saw what, and how the run was made."""
+def _of_the_run(results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the arms got their shares, what could have been seen, and how the run was made."""
     return {
-        "arm_facts": [_arm_facts(experiment, results, arm) for arm in results.arms],
+        "quiet_checks": quiet_checks(results),
+        "power_rows": power_rows(results),
         "facts": _facts(manifest),
         "versions": manifest.get("versions", {}),
         "checksums": manifest.get("log_checksums", {}),
         "fits": manifest.get("fits", {}),
     }
-
-
-def _roles(results: Results) -> dict[str, list[str]]:
-    """Metrics by what they are for, in the order of the table."""
-    roles: dict[str, list[str]] = {}
-    for row in results.rows:
-        named = roles.setdefault(row.role, [])
-        if row.metric not in named:
-            named.append(row.metric)
-    return roles
-
-
-def _estimators(results: Results) -> list[str]:
-    """The deciding one first."""
-    return list(dict.fromkeys([results.estimator, *(row.estimator for row in results.rows)]))
 
 
 def _coverage(results: Results) -> tuple[int, int]:
@@ -227,16 +285,6 @@ def _ranked(lifts: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
 
 def _in_truth(results: Results, verdict: ArmVerdict) -> list[tuple[str, float]]:
     return [(goal, results.row(verdict.arm, goal).true_lift) for goal in results.goals]
-
-
-def _arm_facts(experiment: Experiment, results: Results, arm: str) -> ArmFacts:
-    section = experiment.experiment.arms.get(arm)
-    policy = (section.policy if section else None) or experiment.warmup.policy
-    kind = str(policy.get("type", ""))
-    rest = {key: value for key, value in policy.items() if key != "type"}
-    said = f"{kind} {json.dumps(rest, ensure_ascii=False)}" if rest else kind
-    share = f"{section.share:.4g}" if section else ""
-    return ArmFacts(arm, share, results.n_users.get(arm, 0), results.conversions.get(arm, 0), said)
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

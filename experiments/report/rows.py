@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from experiments.analysis.interference import DesignRow
 from experiments.analysis.looks import LookRow
-from experiments.results import Results
+from experiments.results import Results, Row
+
+
+def truth_known(results: Results) -> bool:
+    """Whether anything is known beside the estimates, as only a simulator knows it."""
+    return bool(results.truth)
 
 
 def challengers(results: Results) -> list[str]:
@@ -38,6 +44,34 @@ def look_metrics(results: Results) -> list[str]:
 
 def looks_at(results: Results, metric: str, arm: str) -> list[LookRow]:
     """The looks at one metric of one arm by day, up to the day on which the arm was stopped."""
+    return _by_day(results, results.looks, metric, arm)
+
+
+def nights_of(results: Results, metric: str, arm: str) -> list[LookRow]:
+    """The same of every night, whether a look was declared for it or not."""
+    return _by_day(results, results.daily, metric, arm)
+
+
+def _by_day(results: Results, rows: Sequence[LookRow], metric: str, arm: str) -> list[LookRow]:
     last, _ = results.stops.get(arm, (math.inf, ""))
-    rows = (row for row in results.looks if (row.metric, row.arm) == (metric, arm) and row.day <= last)
-    return sorted(rows, key=lambda row: row.day)
+    found = (row for row in rows if (row.metric, row.arm) == (metric, arm) and row.day <= last)
+    return sorted(found, key=lambda row: row.day)
+
+
+def crossing(rows: Sequence[LookRow]) -> LookRow | None:
+    """The first look whose repeated interval excludes zero."""
+    return next((row for row in rows if row.crossed), None)
+
+
+def rows_of(results: Results, estimator: str) -> dict[str, dict[str, dict[str, Row]]]:
+    """One estimator's rows by role, metric and arm; metrics that it does not know are not there."""
+    found: dict[str, dict[str, dict[str, Row]]] = {}
+    for row in results.rows:
+        if row.estimator == estimator:
+            found.setdefault(row.role, {}).setdefault(row.metric, {})[row.arm] = row
+    return found
+
+
+def estimators(results: Results) -> list[str]:
+    """The deciding one first."""
+    return list(dict.fromkeys([results.estimator, *(row.estimator for row in results.rows)]))

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from experiments.analysis.swept import SweepPoint
 from experiments.report.drawing import COLOURS, INK, MUTED, darker, scale_across, scale_upward, style
-from experiments.report.figures import WIDER, arm_colours, tradeoff_pair
+from experiments.report.figures import arm_colours
 from experiments.report.format import percent
 from experiments.report.front import FRONT, Place, attainable
 from experiments.report.labels import write_names
 from experiments.report.rows import challengers
 from experiments.report.svg import inline_svg
+from experiments.report.tradeoff import WIDER, tradeoff_pair
 from experiments.results import Results
 
 SIZE = (5.6, 4.4)  # inches

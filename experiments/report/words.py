@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from experiments.report.format import percent
+from experiments.report.subject import Subject
 from experiments.results import Results, Side
 
 UNITS = {"user": "users", "visit": "visits", "market": "markets", "switchback": "market blocks"}
@@ -16,9 +18,9 @@ def units(results: Results) -> str:
     return UNITS.get(results.unit, f"{results.unit}s")
 
 
-def counted(results: Results) -> str:
+def counted(subject: Subject, results: Results) -> str:
     """The same, as what is counted."""
-    return COUNTED.get(results.unit, units(results))
+    return COUNTED.get(results.unit, units(results)) if subject.simulated else units(results)
 
 
 def conversions(results: Results) -> str:
@@ -26,11 +28,18 @@ def conversions(results: Results) -> str:
     return CONVERSIONS.get(results.conversion, results.conversion)
 
 
-def estimator(results: Results, name: str) -> str:
+def before(subject: Subject) -> str:
+    """The period before the test."""
+    return "warm-up" if subject.simulated else "period before the test"
+
+
+def estimator(subject: Subject, results: Results, name: str) -> str:
     """How estimates are made."""
     if name == "cuped":
-        return "adjusted by the warm-up (CUPED)"
-    if name == "raw" and results.unit in ("visit", "switchback"):
+        return f"adjusted by the {before(subject)} (CUPED)"
+    if name == "capped":
+        return f"with money capped at a quantile of the {before(subject)} (winsorised)"
+    if name == "raw" and subject.simulated and results.unit in ("visit", "switchback"):
         return f"unadjusted ({units(results)} have no warm-up of their own)"
     return "unadjusted" if name == "raw" else name
 
@@ -38,6 +47,28 @@ def estimator(results: Results, name: str) -> str:
 def fieller(results: Results) -> str:
     """The kind of interval: of few units, by Student's t."""
     return "t-based Fieller" if any(row.ci_kind.startswith("t-based") for row in results.rows) else "Fieller"
+
+
+def corrections(results: Results) -> dict[str, str]:
+    """By role, the rule that corrects the deciding p-values for how many there are; roles without one are left out."""
+    deciding = [row for row in results.rows if row.estimator == results.estimator]
+    return {row.role: row.adjusted_by for row in deciding if row.adjusted_by}
+
+
+def together(results: Results) -> dict[str, str]:
+    """By role, what the intervals are that hold for all its lifts at once; roles without any are left out."""
+    deciding = [row for row in results.rows if row.estimator == results.estimator]
+    return {row.role: row.sim_kind for row in deciding if row.sim_kind}
+
+
+def reached(kind: str) -> str:
+    """How far an interval holds, of a kind such as "fieller 95% for all 8 at once (max-T)"."""
+    return kind.partition("% ")[2] or kind
+
+
+def explored(correction: str) -> bool:
+    """Whether a correction is one of false discoveries: its p-values explore and decide nothing."""
+    return correction.startswith("Benjamini")
 
 
 def stopped(results: Results) -> list[str]:
@@ -49,6 +80,17 @@ def warnings(results: Results) -> list[str]:
     """Warnings without those that say again which arm was stopped."""
     said = stopped(results)
     return [warning for warning in results.warnings if warning not in said]
+
+
+def repetition(results: Results) -> str:
+    """What the best arm is worth, corrected for having been chosen; empty where there was nothing to choose."""
+    best = results.selected
+    if best is None or best.n_arms < 2 or not all(map(math.isfinite, (best.hybrid, best.low, best.high))):
+        return ""
+    return (
+        f"{percent(best.hybrid)} {best.goal} ({percent(best.low)} to {percent(best.high)}), after correction for "
+        f"having been chosen among {best.n_arms} arms; as measured {percent(best.naive)}"
+    )
 
 
 def other_side(results: Results) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from experiments.plan import Plan, plan
 from experiments.policy_spec import build_policy
 from experiments.report.page import page
 from experiments.report.scorecard import unseen_intent
+from experiments.report.subject import subject_of
 from experiments.scorecard import AttentionPoint, Scorecard
 from experiments.spec import load_experiment
 from experiments.stages.scorecard import IMPRESSIONS, card
@@ -304,13 +305,14 @@ def test_the_page_tells_what_the_card_holds(judged: Judged) -> None:
     curves = tuple(point for point in judged.card.reliability if point.policy != "popular")
     shown = replace(judged.card, rows=mine, reliability=curves, attention=points)
     costs = {"esmm": {"train_cpu_seconds": 3.25, "scoring_us_per_candidate": 0.61}}
-    spec, results = load_experiment("ecommerce"), replace(some_results(), scorecard=shown)
-    told = page(spec, results, {**MANIFEST, "scorecard": costs})
-    assert told == page(spec, results, {**MANIFEST, "scorecard": costs})
+    results = replace(some_results(), scorecard=shown)
+    subject = subject_of(load_experiment("ecommerce"), results)
+    told = page(subject, results, {**MANIFEST, "scorecard": costs})
+    assert told == page(subject, results, {**MANIFEST, "scorecard": costs})
     assert "How good are the predictions?" in told
     row = shown.find("esmm", "cvr")
     assert row is not None
     assert f"{row.auc:.3f}<small>best {row.auc_best:.3f}" in told
     assert "Mean absolute error below the top: esmm 0.200" in told
     assert '<td class="num">3.2</td><td class="num">0.61</td>' in told
-    assert "How good are the predictions?" not in page(spec, some_results(), MANIFEST)
+    assert "How good are the predictions?" not in page(subject, some_results(), MANIFEST)

@@ -18,6 +18,7 @@ from experiments.plan import plan
 from experiments.report.format import DASH
 from experiments.report.page import page
 from experiments.report.sheets import asides
+from experiments.report.subject import subject_of
 from experiments.report.sweeps import beaten_by, front_beside_sweeps, sweep_figure
 from experiments.results import FrontPoint, Results
 from experiments.spec import Experiment, SpecError, load_experiment
@@ -97,12 +98,13 @@ def test_a_row_per_point_and_metric_is_written(swept: Finished) -> None:
 
 
 def test_the_page_and_the_terminal_show_every_point(swept: Finished) -> None:
-    html = page(swept.spec, swept.results, {})
+    subject = subject_of(swept.spec, swept.results)
+    html = page(subject, swept.results, {})
     assert "What other values would do" in html
     assert html.count('<th scope="row">0.5</th>') == 1
     (told,) = (table for title, table in asides(swept.results) if title.startswith("sweeps"))
     assert told.row_count == 4
-    assert "What other values would do" not in page(swept.spec, replace(swept.results, sweeps=()), {})
+    assert "What other values would do" not in page(subject, replace(swept.results, sweeps=()), {})
 
 
 def esmm(sweeps: str) -> Experiment:
