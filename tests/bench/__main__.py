@@ -14,9 +14,10 @@ from tests.bench.measure import Figure
 
 def figures() -> Iterator[Figure]:
     """Every benchmark there is; a new one joins here."""
-    from tests.bench import memory, scoring, throughput, training
+    from tests.bench import analysis, memory, scoring, throughput, training
 
     yield from throughput.figures()
+    yield from analysis.figures()
     yield from scoring.figures()
     yield from training.figures()
     yield from memory.figures()
