@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ class SegmentRow:
     units, control_units: of the level, in the arm and in the control. lift, se, low, high: over control among them,
     with the interval of this test alone.
     p_adjusted: Benjamini-Hochberg over all rows of all segments.
+    equal_se: the standard error that the lift would have if arm and control were equal.
     true_lift: among the truth's units of the level; NaN where there is no truth.
     """
 
@@ -35,6 +37,7 @@ class SegmentRow:
     p_value: float
     p_adjusted: float
     true_lift: float = float("nan")
+    equal_se: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def segment_rows(
             lift.p_value,
             float("nan"),
             truth.get((*key, lift.arm, lift.metric), float("nan")),
+            _equal_se(lift),
         )
         for key, lifts in found.items()
         for lift in lifts
@@ -86,7 +90,11 @@ def segment_rows(
 
 
 def segment_tests(rows: Sequence[SegmentRow]) -> tuple[SegmentTest, ...]:
-    """Cochran's Q (1954) of every segment, arm and metric: levels share no units, so their lifts are independent."""
+    """Cochran's Q (1954) of every segment, arm and metric: levels share no units, so their lifts are independent.
+
+    Errors are taken as of equal arms. Those of the lifts themselves fall with the lift: a level where few bought by
+    chance would count as known best, and two levels of one lift be told apart.
+    """
     about = list(dict.fromkeys((row.segment, row.arm, row.metric) for row in rows))
     p = [_heterogeneity([r for r in rows if (r.segment, r.arm, r.metric) == key]) for key in about]
     adjusted = benjamini_hochberg(p)
@@ -95,10 +103,16 @@ def segment_tests(rows: Sequence[SegmentRow]) -> tuple[SegmentTest, ...]:
 
 def _heterogeneity(rows: Sequence[SegmentRow]) -> float:
     """P-value of equal lifts; NaN where fewer than two levels can be told."""
-    told = [(row.lift, row.se) for row in rows if np.isfinite([row.lift, row.se, row.low, row.high]).all()]
+    told = [(row.lift, row.equal_se) for row in rows if np.isfinite([row.lift, row.equal_se, row.low, row.high]).all()]
     if len(told) < 2:
         return float("nan")
     lift, se = np.array(told).T
     weight = 1 / se**2
     mean = (weight * lift).sum() / weight.sum()
     return float(chi2.sf((weight * (lift - mean) ** 2).sum(), len(lift) - 1))
+
+
+def _equal_se(lift: Lift) -> float:
+    if not lift.known:
+        return float("nan")
+    return math.sqrt(lift.arm_variance + lift.control_variance) / abs(lift.control_value)

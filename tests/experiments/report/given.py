@@ -35,7 +35,9 @@ def joint_results(arms: tuple[str, ...] = ("fusion", "esmm"), correlation: float
     )
     segments = tuple(
         SegmentRow(
-            "activity", level, arm, goal, 300, 300, 0.02 + at * SPREAD, 0.01, 0.0, 0.04, 0.05, 0.1, 0.02 + at * SPREAD
+            *("activity", level, arm, goal, 300, 300, 0.02 + at * SPREAD, 0.01, 0.0, 0.04, 0.05, 0.1),
+            true_lift=0.02 + at * SPREAD,
+            equal_se=0.01,
         )
         for goal in whole.goals
         for at, level in enumerate(("low", "high"))
