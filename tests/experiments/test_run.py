@@ -50,7 +50,7 @@ def test_a_run_leaves_the_files_it_promises(tiny: Run) -> None:
 
 
 RESULT_COLUMNS = """arm metric role estimator control_mean arm_mean lift se ci_low ci_high ci_kind p_value
-    p_adjusted true_lift true_lift_se n_users"""
+    p_adjusted true_lift true_lift_se n_users adjusted_by sim_low sim_high sim_kind bias covers"""
 LOG_COLUMNS = """request market arm day time user visit page slot item pool price score propensity
     click stay collect cart buy buy_time value return_goods return_goods_time refund"""
 
@@ -58,7 +58,7 @@ LOG_COLUMNS = """request market arm day time user visit page slot item pool pric
 def test_results_have_the_published_columns_and_every_arm_metric_and_estimator(tiny: Run) -> None:
     table = pd.read_csv(tiny.folder / "results.csv")
     assert list(table.columns) == RESULT_COLUMNS.split()
-    assert len(table) == 2 * 12 * 2  # arms but the control, metrics, estimators
+    assert len(table) == 2 * (12 * 2 + 2)  # arms but the control, metrics by raw and cuped, and money capped
     assert set(table.arm) == {"popular", "trees"}
 
 
