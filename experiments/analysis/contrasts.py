@@ -132,11 +132,14 @@ def _inflated(estimate: JointEstimate, c: int, table: Sequence[Sequence[Lift]]) 
     """Covariances within arms, scaled so that their diagonals are the variances that the lifts carry."""
     if not table:
         return estimate.covariance, estimate.covariance[c]
+    known = np.nan_to_num(estimate.covariance)
+    if all(cell.dof == np.inf for cell in table[0]):  # thousands of units pay nothing for theta
+        return known, known[c]
     carried = np.array([cell.control_variance for cell in table[0]])
     with np.errstate(divide="ignore", invalid="ignore"):
         price = np.sqrt(carried / estimate.variance()[c])
     price = np.where(np.isfinite(price), price, 1.0)
-    within = np.nan_to_num(estimate.covariance) * np.outer(price, price)
+    within = known * np.outer(price, price)
     return within, within[c]
 
 
