@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from experiments.analysis.lifts import Lift
 from experiments.analysis.verdicts import SRM_ALPHA, holm, non_inferiority
 
 SHIP, EXTEND, DO_NOT_SHIP = "SHIP", "EXTEND", "DO NOT SHIP"
+NO_VERDICT = "no verdict is given, since the test cannot be trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ def decide(
     if adjusted is None:
         adjusted = dict(zip(family, holm([by[pair].p_value for pair in family]).tolist(), strict=True))
     verdicts = tuple(_judge(arm, by, goals, margins, adjusted, alpha) for arm in arms)
+    if srm_p_value < SRM_ALPHA or blocked:
+        verdicts = tuple(replace(v, verdict=DO_NOT_SHIP, gains=(), losses=(), reason=NO_VERDICT) for v in verdicts)
     if srm_p_value < SRM_ALPHA:
         sentence = (
             f"{DO_NOT_SHIP}: users per arm do not match the planned shares (p = {srm_p_value:.2g}), "

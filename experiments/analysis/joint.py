@@ -89,6 +89,8 @@ def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metr
             now, here = _ratio(everyone, everyone.mean, metric.numerator, metric.denominator)
             if not (_is_sharp(everyone, at, pre) and _is_sharp(everyone, now, here)):
                 continue
+            if any(_is_constant(groups[arm], gradient[a, m]) for a, arm in enumerate(arms)):
+                continue  # the past would lend it a spread, and an arm without an event would seem to be known
             theta[m] = _theta([groups[arm] for arm in arms], gradient[:, m], pre)
             for a, arm in enumerate(arms):
                 value[a, m] -= theta[m] * float(pre @ (groups[arm].mean - everyone.mean))
@@ -125,6 +127,11 @@ def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: st
     if denominator is not None:
         gradient[stats.at(denominator)] -= top / bottom**2
     return float(top / bottom), gradient
+
+
+def _is_constant(stats: SufficientStats, gradient: Floats) -> bool:
+    """Whether an arm's units are all alike on a metric, such as without a single conversion."""
+    return stats.n > 1 and not gradient @ stats.covariance @ gradient > 0
 
 
 def _is_sharp(stats: SufficientStats, value: float, gradient: Floats) -> bool:

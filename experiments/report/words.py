@@ -38,7 +38,8 @@ def estimator(subject: Subject, results: Results, name: str) -> str:
     if name == "cuped":
         return f"adjusted by the {before(subject)} (CUPED)"
     if name == "capped":
-        return f"with money capped at a quantile of the {before(subject)} (winsorised)"
+        over = "the warm-up" if subject.simulated else "all units of the test"
+        return f"with money capped at a quantile over {over} (winsorised)"
     if name == "raw" and subject.simulated and results.unit in ("visit", "switchback"):
         return f"unadjusted ({units(results)} have no warm-up of their own)"
     return "unadjusted" if name == "raw" else name

@@ -133,3 +133,13 @@ def test_a_rise_that_cannot_be_bounded_is_said_so() -> None:
     decision = decide(found, ["gmv"], {"hate_rate": 0.05}, 0.5, 0.05)
     assert "a rise of hate_rate (cannot be bounded)" in decision.sentence
     assert decision.to_dict()["arms"][0]["guardrails"][0]["bound"] is None
+
+
+@pytest.mark.parametrize(("srm", "blocked"), [(1e-6, ""), (0.5, "10 % of users are in two arms")])
+def test_a_test_that_cannot_be_trusted_gives_no_arm_a_verdict_of_its_own(srm: float, blocked: str) -> None:
+    """An arm that said SHIP stood above the line that said DO NOT SHIP."""
+    found = arm("b", (0.1, SURE), (0.0, SURE), (0.0, SURE))
+    decision = decide(found, ["gmv", "ctr"], {"visits": -0.01}, srm, 0.05, blocked=blocked)
+    assert (decision.verdict, decision.arm) == (DO_NOT_SHIP, None)
+    assert [(v.verdict, v.gains, v.losses) for v in decision.arms] == [(DO_NOT_SHIP, (), ())]
+    assert "no verdict" in decision.arms[0].reason
