@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from experiments.analysis.stats import SufficientStats, pooled
 
 Floats = NDArray[np.float64]
+Ratio = tuple[str, str | None]  # columns; without a second one, a mean per unit
 LEAST_SHARP = 0.2  # relative standard error: about 25 events
 
 
@@ -26,7 +28,11 @@ class Metric:
     name: str
     numerator: str
     denominator: str | None = None
-    pre: tuple[str, str | None] | None = None
+    pre: Ratio | None = None
+
+    @property
+    def ratio(self) -> Ratio:
+        return self.numerator, self.denominator
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +76,35 @@ def joint_estimate(groups: Mapping[str, SufficientStats], metrics: Sequence[Metr
         groups: by arm, statistics over disjoint units.
     """
     groups, lost = _measured(groups)
-    arms = list(groups)
-    value = np.zeros((len(arms), len(metrics)))
-    gradient = np.zeros((len(arms), len(metrics), len(next(iter(groups.values())).columns)))
-    for a, arm in enumerate(arms):
-        for m, metric in enumerate(metrics):
-            if lost & {metric.numerator, metric.denominator}:
-                value[a, m] = np.nan
-                continue
-            value[a, m], gradient[a, m] = _ratio(groups[arm], groups[arm].mean, metric.numerator, metric.denominator)
-    theta = np.zeros(len(metrics))
+    arms, stats = tuple(groups), list(groups.values())
+    at = [m for m, metric in enumerate(metrics) if not lost.intersection(metric.ratio)]
+    told = [metrics[m] for m in at]
+    value, gradient = _ratios(stats, [metric.ratio for metric in told])
+    theta = np.zeros(len(told))
     if cuped:
-        everyone = pooled(list(groups.values()))
-        for m, metric in enumerate(metrics):
-            if metric.pre is None or lost & set(metric.pre) or np.isnan(value[:, m]).any():
-                continue
-            at, pre = _ratio(everyone, everyone.mean, *metric.pre)
-            now, here = _ratio(everyone, everyone.mean, metric.numerator, metric.denominator)
-            if not (_is_sharp(everyone, at, pre) and _is_sharp(everyone, now, here)):
-                continue
-            if any(_is_constant(groups[arm], gradient[a, m]) for a, arm in enumerate(arms)):
-                continue  # the past would lend it a spread, and an arm without an event would seem to be known
-            theta[m] = _theta([groups[arm] for arm in arms], gradient[:, m], pre)
-            for a, arm in enumerate(arms):
-                value[a, m] -= theta[m] * float(pre @ (groups[arm].mean - everyone.mean))
-                gradient[a, m] -= theta[m] * pre
-    covariance = np.stack(
-        [gradient[a] @ groups[arm].covariance @ gradient[a].T / max(groups[arm].n, 1) for a, arm in enumerate(arms)]
-    )
-    counts = {arm: groups[arm].n for arm in arms}
+        past = [None if lost.intersection(metric.pre or ()) else metric.pre for metric in told]
+        _adjust(stats, told, past, value, gradient, theta)
+    if len(told) < len(metrics):
+        value, gradient, theta = _among(at, len(metrics), value, gradient, theta)
+    spread = np.array([group.covariance / max(group.n, 1) for group in stats])  # of the columns' means, (A, k, k)
+    covariance = gradient @ spread @ gradient.transpose(0, 2, 1)
+    counts = {arm: group.n for arm, group in groups.items()}
     names = tuple(metric.name for metric in metrics)
-    return JointEstimate(tuple(arms), names, counts, value, covariance, "cuped" if cuped else "raw", theta)
+    return JointEstimate(arms, names, counts, value, covariance, "cuped" if cuped else "raw", theta)
+
+
+def _among(
+    at: Sequence[int], n_metrics: int, value: Floats, gradient: Floats, theta: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """What is told at its places among all metrics; the values of the others are NaN, all else is 0."""
+    n_arms, _, k = gradient.shape
+    values, gradients, thetas = (
+        np.full((n_arms, n_metrics), np.nan),
+        np.zeros((n_arms, n_metrics, k)),
+        np.zeros(n_metrics),
+    )
+    values[:, at], gradients[:, at], thetas[at] = value, gradient, theta
+    return values, gradients, thetas
 
 
 def _measured(groups: Mapping[str, SufficientStats]) -> tuple[dict[str, SufficientStats], set[str]]:
@@ -116,37 +120,94 @@ def _measured(groups: Mapping[str, SufficientStats]) -> tuple[dict[str, Sufficie
     return {arm: stats.only([c for c in stats.columns if c not in lost]) for arm, stats in groups.items()}, lost
 
 
-def _ratio(stats: SufficientStats, mean: Floats, numerator: str, denominator: str | None) -> tuple[float, Floats]:
-    """A ratio of means and its gradient with respect to the means of all columns; NaN without a denominator."""
-    gradient = np.zeros(len(mean))
-    top = mean[stats.at(numerator)]
-    bottom = 1.0 if denominator is None else mean[stats.at(denominator)]
-    if bottom == 0:
-        return float("nan"), gradient
-    gradient[stats.at(numerator)] = 1 / bottom
-    if denominator is not None:
-        gradient[stats.at(denominator)] -= top / bottom**2
-    return float(top / bottom), gradient
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where ratios find their columns, so that all of them are reckoned at once.
+
+    top, bottom: shape (M,), columns; the one behind the last, which is 1, where there is no denominator.
+    of_top, of_bottom: shape (M, k), 1 at these columns.
+    """
+
+    top: NDArray[np.intp]
+    bottom: NDArray[np.intp]
+    of_top: Floats
+    of_bottom: Floats
 
 
-def _is_constant(stats: SufficientStats, gradient: Floats) -> bool:
-    """Whether an arm's units are all alike on a metric, such as without a single conversion."""
-    return stats.n > 1 and not gradient @ stats.covariance @ gradient > 0
+@lru_cache(maxsize=64)  # the same few metrics are asked for at every look, split and segment
+def _places(columns: tuple[str, ...], wanted: tuple[Ratio, ...]) -> _Places:
+    place = {column: n for n, column in enumerate((*columns, None))}
+    top, bottom = (np.array([place[pair[side]] for pair in wanted], dtype=np.intp) for side in (0, 1))
+    one = np.eye(len(place))[:, :-1]
+    return _Places(top, bottom, one[top], one[bottom])
 
 
-def _is_sharp(stats: SufficientStats, value: float, gradient: Floats) -> bool:
-    """Whether a ratio is known well enough to regress on: with a handful of events the regression would fit
-    exactly these, and leave an estimate without any error."""
-    se = np.sqrt(gradient @ stats.covariance @ gradient / max(stats.n, 1))
-    return bool(se < LEAST_SHARP * abs(value))
+def _ratios(stats: Sequence[SufficientStats], wanted: Sequence[Ratio]) -> tuple[Floats, Floats]:
+    """Ratios of means, shape (A, M), and their gradients with respect to the means of all columns, (A, M, k).
+
+    NaN, and a gradient of 0, where the denominator is 0.
+    """
+    places = _places(stats[0].columns, tuple(wanted))
+    mean = np.array([(*group.mean.tolist(), 1.0) for group in stats])
+    above, below = mean[:, places.top], mean[:, places.bottom]
+    there = below != 0
+    below = np.where(there, below, 1.0)
+    value, slope = above / below, there / below
+    gradient = slope[:, :, None] * places.of_top - (value * slope)[:, :, None] * places.of_bottom
+    return np.where(there, value, np.nan), gradient
 
 
-def _theta(groups: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> float:
-    """Pooled within-arm regression of the metric on its pre-period; 0 where that does not vary, or where the metric
-    does not in some arm: without a single event nothing is known of its error, and the pre-period's is another."""
-    told = [(group, g, g @ group.covariance) for group, g in zip(groups, gradients, strict=True) if group.n > 1]
-    if any(float(along @ g) <= 0 for _, g, along in told):
-        return 0.0
-    cross = sum(group.n * float(along @ pre) for group, _, along in told)
-    spread = sum(group.n * float(pre @ group.covariance @ pre) for group, _, _ in told)
-    return cross / spread if spread > 0 else 0.0
+def _adjust(
+    stats: Sequence[SufficientStats],
+    metrics: Sequence[Metric],
+    past: Sequence[Ratio | None],
+    value: Floats,
+    gradient: Floats,
+    theta: Floats,
+) -> None:
+    """Shift values and gradients by theta times the pre-period, in place, and fill in theta.
+
+    Args:
+        past: by metric, its pre-period, where there is one and it is known.
+    """
+    known = ~np.isnan(value.sum(axis=0))
+    pairs = [(m, pre) for m, pre in enumerate(past) if pre is not None and known[m]]
+    if not pairs:
+        return
+    at = [m for m, _ in pairs]
+    everyone = pooled(stats)
+    (whole,), (slopes,) = _ratios([everyone], [*(metrics[m].ratio for m in at), *(pre for _, pre in pairs)])
+    sharp, pre = _are_sharp(everyone, whole, slopes), slopes[len(at) :]
+    along = np.where(sharp[: len(at)] & sharp[len(at) :], _theta(stats, gradient[:, at], pre), 0.0)
+    away = np.array([group.mean for group in stats]) - everyone.mean  # (A, k)
+    theta[at] = along
+    value[:, at] -= along * (away @ pre.T)
+    gradient[:, at] -= along[:, None] * pre
+
+
+def _are_sharp(stats: SufficientStats, value: Floats, gradient: Floats) -> NDArray[np.bool_]:
+    """Whether ratios are known well enough to regress on, shape (M,): with a handful of events the regression would
+    fit exactly these, and leave an estimate without any error."""
+    variance = ((gradient @ stats.covariance) * gradient).sum(axis=1) / max(stats.n, 1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0)) < LEAST_SHARP * np.abs(value))
+
+
+def _theta(stats: Sequence[SufficientStats], gradients: Floats, pre: Floats) -> Floats:
+    """Pooled within-arm regressions of metrics on their pre-periods, shape (M,).
+
+    0 where that does not vary, or where the metric does not in some arm: without a single event nothing is known of
+    its error, and the error of the pre-period is another.
+
+    Args:
+        gradients: shape (A, M, k). pre: shape (M, k).
+    """
+    told = [a for a, group in enumerate(stats) if group.n > 1]
+    if not told:
+        return np.zeros(len(pre))
+    n, gradients = np.array([float(stats[a].n) for a in told]), gradients[told]
+    covariance = np.array([stats[a].covariance for a in told])
+    along = gradients @ covariance  # (A, M, k)
+    varies = ((along * gradients).sum(axis=2) > 0).all(axis=0)
+    cross, spread = n @ (along * pre).sum(axis=2), n @ ((pre @ covariance) * pre).sum(axis=2)
+    fine = varies & (spread > 0)
+    return np.asarray(np.where(fine, cross / np.where(fine, spread, 1.0), 0.0))

@@ -53,7 +53,7 @@ def max_t(lifts: JointLifts, alpha: float) -> Simultaneous:
     statistic = _on_one_scale(np.abs(lifts.z.ravel()[known]), own, dof)
     draws = _absolute(lifts.correlation[np.ix_(known, known)], dof)
     p_adjusted[known] = _step_down(statistic, draws, dof)
-    critical = _upper_quantile(draws.max(axis=1), alpha)
+    critical = _upper_quantile(draws.max(axis=0), alpha)
     level = float(np.clip(_two_sided(np.array(critical), dof), alpha / len(known), alpha))
     return Simultaneous(len(known), alpha, critical, level, p_adjusted.reshape(lifts.lift.shape))
 
@@ -64,7 +64,7 @@ def critical_value(correlation: Floats, alpha: float, dof: float = np.inf) -> fl
     Args:
         correlation: shape (P, P), of the statistics. dof: of Student's t; infinite for the normal.
     """
-    return _upper_quantile(_absolute(correlation, dof).max(axis=1), alpha)
+    return _upper_quantile(_absolute(correlation, dof).max(axis=0), alpha)
 
 
 def _upper_quantile(largest: Floats, alpha: float) -> float:
@@ -72,21 +72,28 @@ def _upper_quantile(largest: Floats, alpha: float) -> float:
 
 
 def _absolute(correlation: Floats, dof: float) -> Floats:
-    """Draws of |z| (or |t|) with a correlation, shape (DRAWS, P)."""
+    """Draws of |z| (or |t|) with a correlation, shape (P, DRAWS)."""
     value, vector = np.linalg.eigh(correlation)  # copes with statistics that are one and the same
     root = vector * np.sqrt(np.maximum(value, 0))
-    uniform = _points(len(correlation) + 1)
-    z = ndtri(uniform[:, :-1]) @ root.T
+    normal, uniform = _points(len(correlation))
+    z: Floats = root @ normal
     if np.isfinite(dof):
-        z /= np.sqrt(chi2.ppf(uniform[:, -1], dof) / dof)[:, None]
-    return np.abs(z)
+        z /= np.sqrt(chi2.ppf(uniform, dof) / dof)
+    return np.abs(z, out=z)
 
 
 @lru_cache(maxsize=8)
-def _points(dimensions: int) -> Floats:
-    """Scrambled Sobol points: an evenly spread sample, whose quantiles settle faster than those of chance."""
-    points: Floats = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(SEED)).random(DRAWS)
-    return np.clip(points, 1e-12, 1 - 1e-12)
+def _points(dimensions: int) -> tuple[Floats, Floats]:
+    """Independent normal draws, shape (dimensions, DRAWS), and uniform ones beside them, shape (DRAWS,).
+
+    From scrambled Sobol points: an evenly spread sample, whose quantiles settle faster than those of chance.
+    """
+    points = qmc.Sobol(dimensions + 1, scramble=True, rng=np.random.default_rng(SEED)).random(DRAWS)
+    uniform = np.clip(points, 1e-12, 1 - 1e-12).T
+    normal, last = ndtri(uniform[:-1]), uniform[-1].copy()
+    for shared in (normal, last):
+        shared.flags.writeable = False  # by all who ask
+    return normal, last
 
 
 def _step_down(statistic: Floats, draws: Floats, dof: float) -> Floats:
@@ -98,9 +105,11 @@ def _step_down(statistic: Floats, draws: Floats, dof: float) -> Floats:
     order = np.argsort(-statistic, kind="stable")
     single = _two_sided(statistic, dof)
     bound = holm(single.tolist())[order]
-    largest = np.maximum.accumulate(draws[:, order[::-1]], axis=1)[:, ::-1]
-    beyond = (largest >= statistic[order]).sum(axis=0)
-    p = np.where(beyond < FEW, bound, np.clip(beyond / len(draws), single[order], bound))
+    beyond, largest = np.empty(len(statistic)), np.zeros(draws.shape[1])
+    for rank in reversed(range(len(order))):
+        np.maximum(largest, draws[order[rank]], out=largest)
+        beyond[rank] = np.count_nonzero(largest >= statistic[order[rank]])
+    p = np.where(beyond < FEW, bound, np.clip(beyond / draws.shape[1], single[order], bound))
     adjusted = np.empty(len(statistic))
     adjusted[order] = np.maximum.accumulate(p)
     return adjusted
