@@ -43,7 +43,7 @@ def summary(found: Sequence[Outcome]) -> str:
 
 
 def _section(found: Outcome, size: Size) -> str:
-    text = " ".join(line.strip() for line in (CHECKS[found.check].__doc__ or "").splitlines()).strip()
+    text = " ".join((CHECKS[found.check].__doc__ or "").split())
     parts = [f"## {found.check}\n", f"{text}\n", _table(found.measured)]
     if found.repeated:
         parts += ["Repeated:\n", _table(found.repeated)]

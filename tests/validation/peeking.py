@@ -62,7 +62,7 @@ def _crossed(z: Floats, bound: Floats) -> NDArray[np.bool_]:
 
 
 def _lognormal(size: Size) -> list[Measured]:
-    k = size.of(250, 10_000)
+    k = size.of(150, 10_000)
     rng = np.random.default_rng([luck("V8", size), 1])
     days = list(range(1, LOOKS + 1))
     crossed = {spending: np.empty(k, dtype=bool) for spending in SPENDING}
@@ -121,5 +121,5 @@ def _crossed_by(fractions: Floats, bound: Floats) -> float:
     if len(bound) == 1:
         return float(2 * norm.sf(bound[0]))
     correlation = np.sqrt(np.minimum.outer(fractions, fractions) / np.maximum.outer(fractions, fractions))
-    inside = multivariate_normal(cov=correlation, abseps=1e-7, releps=0, maxpts=4_000_000, seed=1)
+    inside = multivariate_normal(cov=correlation, abseps=2e-6, releps=0, maxpts=1_000_000, seed=1)
     return float(1 - inside.cdf(bound, lower_limit=-bound))

@@ -24,7 +24,7 @@ def sample_ratio_mismatch(size: Size) -> list[Measured]:
     100 000 users. Power at a share of 50.65 % where half was planned. Faults: one percent of one arm's rows are lost
     out of 2 million users; and three percent of one arm's newcomers, who are a fifth of all.
     """
-    k, few, lost = size.of(20_000, 20_000), size.of(500, 2_000), size.of(200, 1_000)
+    k, few, lost = size.of(5_000, 20_000), size.of(500, 2_000), size.of(200, 1_000)
     rng = np.random.default_rng(luck("V11", size))
     found = []
     for name, shares in {"two equal arms": HALVES, "four unequal arms": UNEQUAL}.items():
