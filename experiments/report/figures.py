@@ -99,11 +99,12 @@ def _margin(axes: Axes, margin: float) -> None:
 
 def _estimate(axes: Axes, y: float, told: Span, colour: str, sure: bool) -> None:
     """Interval, dot and truth of one arm; the truth lies a little lower, so that neither hides the other."""
+    above = y - 0.1 if math.isfinite(told.truth) else y
     if math.isfinite(told.lift):
-        whisker(axes, told, y - 0.1, colour, across=True)
+        whisker(axes, told, above, colour, across=True)
         axes.plot(
             told.lift,
-            y - 0.1,
+            above,
             "o",
             markersize=6.5,
             markerfacecolor=colour if sure else "white",

@@ -29,6 +29,7 @@ VERDICT_COLOURS = {SHIP: GOOD, EXTEND: DOUBT, DO_NOT_SHIP: ALARM, "PASS": GOOD, 
 COLUMNS = 3
 LINES = 3  # of the decision's sentence, and of the finding, that fit
 SENTENCE = 12.5  # points; a letter is 0.57 of that wide on average
+TALLEST, ROW_TALL = 0.09, 0.045  # of the figure's height: a panel of the forest and each of its rows, at most
 NIGHTS = 0.27  # of the figure's height: nights below it, if there are any
 FEWER, WIDEST = 9, 5  # metrics of the forest above nights; arms whose nights fit
 
@@ -88,7 +89,7 @@ def _finding(figure: Figure, results: Results) -> float:
 def _forest(figure: Figure, results: Results, alpha: float, top: float, floor: float) -> None:
     metrics = _forest_metrics(results, floor)
     rows = -(-len(metrics) // COLUMNS)
-    wide, tall = (MIDDLE - LEFT) / COLUMNS, (top - floor) / rows
+    wide, tall = (MIDDLE - LEFT) / COLUMNS, min((top - floor) / rows, TALLEST + ROW_TALL * len(results.arms))
     names = names_width(results) / (SIZE[0] * 72)
     panels = {}
     for n, metric in enumerate(metrics):

@@ -90,7 +90,8 @@ addEventListener("load", () => {
   for (const d of document.querySelectorAll("details")) d.open = true;
   const width = document.documentElement.clientWidth;
   const told = {width: innerWidth, needed: document.documentElement.scrollWidth, ...drawn(width), cut: cut(width),
-    pale: pale(), orders: [...document.querySelectorAll("table.sortable")].map(sorted), errors};
+    pale: pale(), orders: [...document.querySelectorAll("table.sortable")]
+      .filter((table) => table.querySelector("thead .num")).map(sorted), errors};
   parent.postMessage(JSON.stringify(told), "*");
 });
 </script></body>"""

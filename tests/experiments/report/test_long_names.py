@@ -33,7 +33,7 @@ def test_wide_tables_scroll_within_themselves_and_the_document_never_does(html: 
 
 def test_every_part_of_the_joint_analysis_is_there(html: str) -> None:
     for said in (
-        "Expected of fusion-of-everything",
+        "measured highest on gmv_per_user. <strong>Expected on repetition:</strong>",
         "after correction for having been chosen among 5 arms",
         "95 %, for all 4 at once (max-T)",
         "Chance to be best",

@@ -84,12 +84,13 @@ def test_the_delta_method_holds_where_impressions_count_as_users_fails(tmp_path:
     naive = math.sqrt(
         sum((1 - r) / r / s for r, s in ((row.control_mean, seen.sum() / 2), (row.arm_mean, seen.sum() / 2)))
     )
-    boots = []
+    is_b, boots = (users["arm"] == "B").to_numpy(), []
     for _ in range(300):
-        drawn = users.iloc[rng.integers(0, n, n)]
-        sums = drawn.groupby("arm")[["clicks", "impressions"]].sum()
-        ctr = sums["clicks"] / sums["impressions"]
-        boots.append(ctr["B"] / ctr["A"] - 1)
+        drawn = np.bincount(rng.integers(0, n, n), minlength=n)
+        clicks, impressions = (
+            [(drawn * users[c] * side).sum() for side in (is_b, ~is_b)] for c in ("clicks", "impressions")
+        )
+        boots.append(clicks[0] / impressions[0] / (clicks[1] / impressions[1]) - 1)
     assert row.se == pytest.approx(np.std(boots), rel=5 / math.sqrt(600))  # five standard errors of its own
     assert naive < row.se / 2
 
@@ -215,9 +216,10 @@ HOPELESS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 
 
 @pytest.mark.parametrize("case", HOPELESS)
-@pytest.mark.parametrize("pre", [{}, {"gmv": "value_before", "ctr": "clicks/impressions"}], ids=["raw", "cuped"])
-def test_where_nothing_can_be_told_there_is_no_verdict(tmp_path: Path, case: str, pre: dict[str, str]) -> None:
+def test_where_nothing_can_be_told_there_is_no_verdict(tmp_path: Path, case: str) -> None:
+    """Adjusted too: an arm without any value once borrowed the spread of the time before, and seemed to be known."""
     change, why = HOPELESS[case]
+    pre = {"gmv": "value_before", "ctr": "clicks/impressions"}
     plan = {"planned": {"A": 0.4, "B": 0.4, "C": 0.2}} if case == "one arm empty" else {}
     results = results_of(
         change(shop()), tmp_path, goals=["gmv", "ctr"], pre=pre, winsor={"gmv": 0.99}, segments=["country"], **plan
