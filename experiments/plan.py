@@ -9,6 +9,7 @@ from typing import Any
 from experiments.metrics import USERS
 from experiments.policy_spec import build_policy, spec_of
 from experiments.spec import Experiment
+from experiments.stages.recorders import MOST_DAYS as MOST_NIGHTS
 from experiments.strangers import named
 from experiments.sweeps import servings
 from experiments.tasks import Task
@@ -131,7 +132,9 @@ def _tests(given: _Base, unit: str, policies: Mapping[str, Task], coupled: bool)
         "arms": arms,
         "ramp": test["ramp"],
         "guard": test["guard"],
-        "looks": [-(-test["days"] // 2)],
+        "half": [-(-test["days"] // 2)],
+        # Of a test that is not long, every night is kept anyway, and other looks need no new simulation.
+        "looks": spec["analysis"]["looks"] if test["days"] > MOST_NIGHTS else [],
         "faults": {name: spec["faults"][name] for name in ("novelty", "lost_rows")},
         "max_train_rows": spec["warmup"]["max_train_rows"],
     }

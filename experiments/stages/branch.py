@@ -21,7 +21,7 @@ from experiments.stages.common import (
     served_by,
     world_section,
 )
-from experiments.stages.recorders import DayMoments, Orphans, Snapshots
+from experiments.stages.recorders import DayMoments, Orphans, Snapshots, measured
 from sim import draws
 from sim.clock import DAY, HOUR
 from sim.engine import Arm
@@ -116,7 +116,7 @@ class Test:
             totals=totals,
             visits=VisitTotals(world, since, counts) if by_visit else None,
             book=Logbook(folder, world, [*self.names, UNCLAIMED], since, until, self.logged()),
-            snapshots=Snapshots(totals, world, state.day, self.arguments["looks"], folder),
+            snapshots=Snapshots(totals, world, state.day, self.arguments["half"], folder),
             moments=self.moments(totals, assigned, market, state.day),
             orphans=Orphans(self.logged(), len(self.names) + 1, since),
             sides=Sides(world),
@@ -124,13 +124,12 @@ class Test:
 
     def moments(self, totals: Totals, assigned: Ints, market: int, start: int) -> DayMoments:
         """How the test stands each midnight; where users are in several arms, of none of them."""
-        metrics = self.section.scenario.metrics.values()
-        asked = dict.fromkeys(name for metric in metrics for name in (metric.numerator, metric.denominator))
-        columns = [name for name in totals.columns if name in asked or name == "visits"]
+        columns = measured(self.section.scenario)
         with np.load(self.needs[f"warm-up {market:06d}"] / TOTALS, allow_pickle=False) as saved:
             before = dict(zip(saved["columns"].tolist(), saved["totals"].T, strict=True))
         pre = {name: before[name] for name in columns if name in before}
-        return DayMoments(totals, assigned, self.names, columns, pre, start, self.arguments["days"])
+        days, looks = self.arguments["days"], self.arguments["looks"]
+        return DayMoments(totals, assigned, self.names, columns, pre, start, days, looks)
 
     def traffic(self, world: World) -> tuple[Ints, Traffic]:
         """Each user's arm (-1: in none, or in several), and the way from visits to arms."""

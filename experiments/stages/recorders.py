@@ -11,6 +11,7 @@ from experiments.analysis.stats import SufficientStats
 from experiments.stages.common import PRE, TOTALS, save_totals
 from sim.ledger import Totals
 from sim.records import Ints
+from sim.scenario import Scenario, ledger_columns
 from sim.served import Counts, Orders, Served
 from sim.world import World
 
@@ -41,6 +42,12 @@ MOMENTS = "moments.npz"
 MOST_DAYS = 92  # of which moments are kept; of a longer test, evenly spread ones
 
 
+def measured(scenario: Scenario) -> list[str]:
+    """Columns of totals that metrics are made of, and visits."""
+    asked = {name for metric in scenario.metrics.values() for name in (metric.numerator, metric.denominator)}
+    return [name for name in ledger_columns(scenario) if name in asked or name == "visits"]
+
+
 class DayMoments:
     """A recorder of how the test stands each midnight: by arm, moments of the users who have come so far.
 
@@ -49,6 +56,7 @@ class DayMoments:
     Args:
         assigned: shape (n,). Each user's arm, an index into `names`; others, such as -1, are in none.
         columns: of the totals that are kept. before: the same users' columns of the pre-period.
+        looks: days that are kept however long the test is.
     """
 
     def __init__(
@@ -60,15 +68,16 @@ class DayMoments:
         before: Mapping[str, Ints],
         start: int,
         days: int,
+        looks: Sequence[int] = (),
     ) -> None:
         self.totals, self.start = totals, start
         self.names = list(names)
         self.rows = [np.flatnonzero(assigned == arm) for arm in range(len(names))]
-        self.at = [totals.columns.index(column) for column in columns]
+        self.at = np.array([totals.columns.index(column) for column in columns])
         self.columns = (*columns, *(PRE + name for name in before))
         self.before = np.column_stack([*before.values()]) if before else np.zeros((len(assigned), 0), dtype=np.int64)
         step = -(-days // MOST_DAYS)
-        self.wanted = {day for day in range(1, days + 1) if (days - day) % step == 0}
+        self.wanted = {day for day in range(1, days + 1) if (days - day) % step == 0 or day in looks}
         self.kept: dict[int, list[SufficientStats]] = {}
 
     def served(self, wave: Served) -> None:
@@ -87,7 +96,7 @@ class DayMoments:
 
     def _came(self, rows: Ints) -> SufficientStats:
         rows = rows[self.totals.totals[rows, 0] > 0]  # visits come first
-        now = self.totals.totals[rows][:, self.at]
+        now = self.totals.totals[rows[:, None], self.at]
         return SufficientStats.of(self.columns, np.hstack([now, self.before[rows]]).astype(np.float64))
 
     def save(self, folder: Path) -> None:

@@ -10,13 +10,12 @@ import numpy as np
 
 from experiments.policy_spec import build_policy
 from experiments.stages.common import STATE, TOTALS, DayCounter, Needs, Progress, save_state, save_totals, world_section
-from experiments.stages.recorders import DayMoments
+from experiments.stages.recorders import DayMoments, measured
 from experiments.strangers import supervised
 from sim.clock import DAY
 from sim.engine import Arm, opening, simulate
 from sim.ledger import Totals
 from sim.logbook import Logbook, write_public
-from sim.scenario import Scenario, ledger_columns
 from sim.served import Orders, Served
 from sim.world import World
 
@@ -43,12 +42,6 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     moments.save(out)
     rehearsal.save(out / REHEARSAL)
     return {"checksum": checksum, "impressions": counter.n_impressions}
-
-
-def measured(scenario: Scenario) -> list[str]:
-    """Columns of totals that metrics are made of, and visits."""
-    asked = {name for metric in scenario.metrics.values() for name in (metric.numerator, metric.denominator)}
-    return [name for name in ledger_columns(scenario) if name in asked or name == "visits"]
 
 
 class Rehearsal:

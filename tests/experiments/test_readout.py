@@ -126,6 +126,14 @@ def test_a_long_test_keeps_evenly_spread_nights_and_the_last() -> None:
     assert set(np.diff(sorted(made.wanted))) == {5}
 
 
+def test_a_declared_look_at_a_long_test_is_kept_beside_them(tmp_path: Path) -> None:
+    """Of more than 92 nights some are left out, and a look that fell on one of these ended the analysis."""
+    text = small(arms=ARMS, world="users: 200, markets: 1", days=93, warm=1, more="truth: {users: 0.2}")
+    looked = finished(text + "analysis: {looks: [2]}\n", tmp_path / "run")
+    assert {row.day for row in looked.results.looks} == {2, 93}
+    assert 2 not in {day for day in range(1, 94) if (93 - day) % 2 == 0}
+
+
 def test_declared_looks_leave_less_for_the_end(tmp_path: Path) -> None:
     """A Pocock look half-way costs the goals of the end; the same test without looks decides by more."""
     text = small(arms=ARMS, world="users: 600, markets: 1", days=DAYS, more="truth: {users: 0.2}")
@@ -146,7 +154,7 @@ def test_declared_looks_leave_less_for_the_end(tmp_path: Path) -> None:
 
 
 def test_levels_divide_the_users_and_add_up_to_the_arms(run: Finished) -> None:
-    users = run.run.users()
+    users = run.run.users
     assert users.user is not None
     for name, segment in segments_of(run.run, ["returning", "price"]).items():
         rows = np.concatenate(list(segment.rows(users.user).values()))
@@ -157,7 +165,7 @@ def test_levels_divide_the_users_and_add_up_to_the_arms(run: Finished) -> None:
 
 
 def test_newcomers_are_those_who_never_came_before(run: Finished) -> None:
-    users = run.run.users()
+    users = run.run.users
     assert users.user is not None
     new = segments_of(run.run, ["returning"])["returning"].rows(users.user)["new"]
     before = users.values[:, users.columns.index(PRE + "visits")]
@@ -205,7 +213,7 @@ def test_a_segment_that_nobody_declares_costs_nothing(run: Finished) -> None:
 
 
 def test_money_is_capped_where_the_warm_up_says(run: Finished) -> None:
-    users, quantile = run.run.users(), 0.99
+    users, quantile = run.run.users, 0.99
     before = users.values[:, users.columns.index(PRE + "value_cents")]
     came = users.values[:, users.columns.index(PRE + "visits")] > 0
     cap = caps_of(run.run, ["value_cents"], quantile)["value_cents"]
