@@ -23,13 +23,18 @@ def joint_draws(lifts: JointLifts) -> Floats:
     lifts rest on few clusters, draws are of Student's t with the fewest degrees of freedom among them.
     """
     n_arms, n_metrics = lifts.lift.shape
-    uniform = _points(n_arms * n_metrics + 1)
-    error = covariance_root(lifts.covariance) @ ndtri(uniform[:, :-1]).T
-    dof = float(lifts.dof.min())
-    if np.isfinite(dof):
-        error /= np.sqrt(chi2.ppf(uniform[:, -1], dof) / dof)
+    error = errors(lifts.covariance, float(lifts.dof.min()), DRAWS)
     drawn = np.zeros((n_arms + 1, n_metrics, DRAWS))
     drawn[1:] = lifts.lift[:, :, None] + error.reshape(n_arms, n_metrics, DRAWS)
+    return drawn
+
+
+def errors(covariance: Floats, dof: float, n: int) -> Floats:
+    """Draws with a covariance around 0, shape (P, n); of Student's t where degrees of freedom are finite."""
+    normal, uniform = _points(len(covariance), n)
+    drawn: Floats = covariance_root(covariance) @ normal
+    if np.isfinite(dof):
+        drawn /= np.sqrt(chi2.ppf(uniform, dof) / dof)
     return drawn
 
 
@@ -47,10 +52,15 @@ def covariance_root(covariance: Floats) -> Floats:
     return root
 
 
-@lru_cache(maxsize=8)
-def _points(dimensions: int) -> Floats:
-    """Scrambled Sobol points in the unit cube, shape (DRAWS, dimensions): spread more evenly than chance would."""
-    points: Floats = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(SEED)).random(DRAWS)
-    points = np.clip(points, 1e-12, 1 - 1e-12)
-    points.flags.writeable = False  # shared by all who ask
-    return points
+@lru_cache(maxsize=16)
+def _points(dimensions: int, n: int) -> tuple[Floats, Floats]:
+    """Independent normal draws, shape (dimensions, n), and uniform ones beside them, shape (n,).
+
+    From scrambled Sobol points: spread more evenly than chance would, so that shares and quantiles settle faster.
+    """
+    points = qmc.Sobol(dimensions + 1, scramble=True, rng=np.random.default_rng(SEED)).random(n)
+    uniform = np.clip(points, 1e-12, 1 - 1e-12).T
+    normal, last = ndtri(uniform[:-1]), uniform[-1].copy()
+    for shared in (normal, last):
+        shared.flags.writeable = False  # by all who ask
+    return normal, last

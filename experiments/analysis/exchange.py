@@ -7,10 +7,9 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
-from scipy.stats import norm
 
 from experiments.analysis.contrasts import JointLifts
+from experiments.analysis.lifts import quantile
 from experiments.analysis.pairs import all_pairs
 
 Floats = NDArray[np.float64]
@@ -71,7 +70,7 @@ def correlated_fieller(
     Args:
         covariance: shape (2, 2), of top and bottom. dof: degrees of freedom of t; infinite for the normal.
     """
-    t2 = float(norm.isf(alpha / 2) if dof == np.inf else -stdtrit(dof, alpha / 2)) ** 2
+    t2 = quantile(alpha, dof) ** 2
     a = bottom**2 - t2 * float(covariance[1, 1])
     b = top * bottom - t2 * float(covariance[0, 1])
     c = top**2 - t2 * float(covariance[0, 0])

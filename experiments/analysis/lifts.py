@@ -136,8 +136,8 @@ def _two_sided(z: float, dof: float) -> float:
     return float(2 * (ndtr(-abs(z)) if dof == math.inf else stdtr(dof, -abs(z))))
 
 
-def _quantile(alpha: float, dof: float) -> float:
-    """What |z| exceeds with probability alpha."""
+def quantile(alpha: float, dof: float) -> float:
+    """What |z|, or |t| where degrees of freedom are finite, exceeds with probability alpha."""
     return float(-ndtri(alpha / 2) if dof == math.inf else -stdtrit(dof, alpha / 2))
 
 
@@ -150,7 +150,7 @@ def fieller(
     Args:
         dof: degrees of freedom of t; infinite for the normal.
     """
-    t = _quantile(alpha, dof)
+    t = quantile(alpha, dof)
     t2 = t * t
     a = bottom * bottom - t2 * bottom_var
     b = top * bottom

@@ -7,19 +7,18 @@ their control and metrics share their users, and Bonferroni would pay for both a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
-from scipy.stats import chi2, norm, qmc
+from scipy.special import stdtr, stdtrit
+from scipy.stats import norm
 
 from experiments.analysis.contrasts import JointLifts
+from experiments.analysis.draws import errors
 from experiments.analysis.verdicts import holm
 
 Floats = NDArray[np.float64]
 DRAWS = 2**15  # critical values of up to five arms then lie within .005 of the published ones
-SEED = 20_250  # any fixed number: the same data must give the same verdict
 FEW = 100  # draws beyond a statistic; with fewer, the share of draws says less than Holm's bound
 
 
@@ -73,27 +72,8 @@ def _upper_quantile(largest: Floats, alpha: float) -> float:
 
 def _absolute(correlation: Floats, dof: float) -> Floats:
     """Draws of |z| (or |t|) with a correlation, shape (P, DRAWS)."""
-    value, vector = np.linalg.eigh(correlation)  # copes with statistics that are one and the same
-    root = vector * np.sqrt(np.maximum(value, 0))
-    normal, uniform = _points(len(correlation))
-    z: Floats = root @ normal
-    if np.isfinite(dof):
-        z /= np.sqrt(chi2.ppf(uniform, dof) / dof)
-    return np.abs(z, out=z)
-
-
-@lru_cache(maxsize=8)
-def _points(dimensions: int) -> tuple[Floats, Floats]:
-    """Independent normal draws, shape (dimensions, DRAWS), and uniform ones beside them, shape (DRAWS,).
-
-    From scrambled Sobol points: an evenly spread sample, whose quantiles settle faster than those of chance.
-    """
-    points = qmc.Sobol(dimensions + 1, scramble=True, rng=np.random.default_rng(SEED)).random(DRAWS)
-    uniform = np.clip(points, 1e-12, 1 - 1e-12).T
-    normal, last = ndtri(uniform[:-1]), uniform[-1].copy()
-    for shared in (normal, last):
-        shared.flags.writeable = False  # by all who ask
-    return normal, last
+    drawn = errors(correlation, dof, DRAWS)
+    return np.abs(drawn, out=drawn)
 
 
 def _step_down(statistic: Floats, draws: Floats, dof: float) -> Floats:
