@@ -19,7 +19,7 @@ CAPPED = " capped"
 def caps_of(run: Gathered, columns: Sequence[str], quantile: float) -> dict[str, float]:
     """By column of money, the quantile over the users who came in the warm-up, per day of it times the days of the
     test; columns that nobody would exceed, or everybody, have none."""
-    users, days = run.users(), run.experiment.experiment.days / run.experiment.warmup.days
+    users, days = run.users, run.experiment.experiment.days / run.experiment.warmup.days
     came = users.values[:, users.columns.index(PRE + "visits")] > 0
     found = {}
     for column in columns:
@@ -32,8 +32,7 @@ def caps_of(run: Gathered, columns: Sequence[str], quantile: float) -> dict[str,
 
 def capped_groups(run: Gathered, caps: Mapping[str, float]) -> dict[str, SufficientStats]:
     """By arm, statistics of the users with their capped columns beside the others, in the test and in the warm-up."""
-    tables = [_with_capped(table, caps) for table in run.tables("user")]
-    return grouped(tables, run.arms)
+    return grouped((_with_capped(table, caps) for table in run.tables("user")), run.arms)
 
 
 def capped(metrics: Sequence[Metric], caps: Mapping[str, float]) -> list[Metric]:

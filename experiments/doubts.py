@@ -9,15 +9,12 @@ from scipy.stats import norm
 
 from experiments.analysis.joint import JointEstimate, Metric, joint_estimate
 from experiments.analysis.lifts import Lift
-from experiments.analysis.quality import rate_mismatch_p_value
+from experiments.analysis.quality import FEW_CLUSTERS, SMALL_ARM, SPARSE, rate_mismatch_p_value
 from experiments.analysis.stats import SufficientStats
 from experiments.gather import Gathered, Table
 from experiments.metrics import USERS
 from experiments.results import TrueRow
 
-SPARSE = 200  # with fewer conversions per arm, a log-normal tail already costs intervals of money their coverage
-SMALL_ARM = 100  # fewer users, and the normal approximation itself is in doubt
-FEW_CLUSTERS = 20  # per arm: with fewer, even t-based intervals lose coverage when clusters are unequal
 DATA_ALPHA = 0.001  # as for sample ratios: what is doubted here is the test itself
 TREND_ALPHA = 0.01
 TOP, HEAVY = 0.005, 0.5  # the dearest 0.5 % of the buyers make .18-.26 of the squares in the shop as it is
@@ -167,7 +164,7 @@ def _halves(run: Gathered) -> dict[str, SufficientStats]:
 
 def _heavy(run: Gathered) -> list[str]:
     """A few buyers on whom the spread of money hangs: the lift of money is where these few happen to be."""
-    users = run.users()
+    users = run.users
     if "value_cents" not in users.columns:
         return []
     value = np.sort(users.values[:, users.columns.index("value_cents")])[::-1]

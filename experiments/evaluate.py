@@ -177,14 +177,11 @@ def _designs(run: Gathered, inquiry: Inquiry, truth: Truth) -> list[DesignRow]:
 
 def _replay(run: Gathered, inquiry: Inquiry) -> dict[str, float]:
     """How often random halves of the control's users differ on goals and guardrails."""
-    users = run.users()
     specs = [estimand(name, run.scenario.metrics[name]) for name in (*inquiry.goals, *inquiry.guardrails)]
-    asked = {c for m in specs for c in (m.numerator, m.denominator, *(m.pre or ())) if c is not None}
-    at = [n for n, column in enumerate(users.columns) if column in asked]
-    values = users.values[users.arm == users.names.index(inquiry.control)][:, at]
-    columns = [users.columns[n] for n in at]
+    users, cuped = run.users.needed_by(specs), inquiry.decider == "cuped"
+    values = users.values[users.of_arm(inquiry.control)]
     seed = run.experiment.seed.split
-    return replayed(columns, values, specs, cuped=inquiry.decider == "cuped", alpha=inquiry.alpha, seed=seed)
+    return replayed(users.columns, values, specs, cuped=cuped, alpha=inquiry.alpha, seed=seed)
 
 
 def _front(run: Gathered) -> list[FrontPoint]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from sim.scenario import MARKET_COLUMNS, MetricSpec, Scenario
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 SATISFACTION = "satisfaction"
 USER_ID = "user"
 
@@ -50,9 +52,9 @@ class Gathered:
             return self._groups_of_day(unit, day)
         return grouped(self.tables(unit), self.arms)
 
-    def tables(self, unit: str) -> list[Table]:
-        """The units that were served, market by market."""
-        return [self._table(unit, market) for market in self.plan.warmups]
+    def tables(self, unit: str) -> Iterator[Table]:
+        """The units that were served, one market after the other."""
+        return (self._table(unit, market) for market in self.plan.warmups)
 
     def days(self, unit: str) -> list[int]:
         """Days of which moments were kept."""
@@ -63,20 +65,22 @@ class Gathered:
         for market in self.plan.warmups:
             moments = self._moments(unit, market)[day]
             for name in self.arms:
-                one = moments[name] if unit == "user" else self._market_as_one(moments[name])
+                # What is of a market alone is not known of a night.
+                one = moments[name] if unit == "user" else moments[name].as_one(USERS).with_unmeasured(MARKET_COLUMNS)
                 groups[name] = groups[name] + one if name in groups else one
         return groups
 
     def _moments(self, unit: str, market: int) -> dict[int, dict[str, SufficientStats]]:
-        result = market_folder(self.folder.result(self.plan.tests[unit, market]), market)
-        return load_moments(result / MOMENTS)
+        if (unit, market) not in self._nights:  # every night is asked for, and they are one file
+            result = market_folder(self.folder.result(self.plan.tests[unit, market]), market)
+            self._nights[unit, market] = load_moments(result / MOMENTS)
+        return self._nights[unit, market]
 
-    def _market_as_one(self, users: SufficientStats) -> SufficientStats:
-        """Sums over a market's users as one unit; what is of the market alone is not known on a day."""
-        own = [np.nan] * len(MARKET_COLUMNS)
-        values = np.array([[*(users.n * users.mean), float(users.n), *own]])
-        return SufficientStats.of((*users.columns, USERS, *MARKET_COLUMNS), values[: 1 if users.n else 0])
+    @cached_property
+    def _nights(self) -> dict[tuple[str, int], dict[int, dict[str, SufficientStats]]]:
+        return {}
 
+    @cached_property
     def users(self) -> Table:
         """All users who came during the test, of all markets, with their ids."""
         return joined([self._users(market) for market in self.plan.warmups])
@@ -184,6 +188,16 @@ class Table:
     values: Floats
     user: Ints | None = None
 
+    def needed_by(self, metrics: Sequence[Metric]) -> Table:
+        """The same units without the columns that no metric asks for."""
+        asked = {column for metric in metrics for column in metric.columns}
+        at = [n for n, column in enumerate(self.columns) if column in asked]
+        return replace(self, columns=tuple(self.columns[n] for n in at), values=self.values[:, at])
+
+    def of_arm(self, name: str) -> Bools:
+        """Which units are an arm's."""
+        return self.arm == self.names.index(name)
+
     def summed(self, cell: Ints) -> Table:
         """Sums by cell and arm; cell: shape (n,), ids."""
         columns, values = self.columns, self.values
@@ -201,7 +215,7 @@ def joined(tables: Sequence[Table]) -> Table:
     return Table(tables[0].names, tables[0].columns, arm, values, np.concatenate(ids) if ids else None)
 
 
-def grouped(tables: Sequence[Table], arms: Sequence[str]) -> dict[str, SufficientStats]:
+def grouped(tables: Iterable[Table], arms: Sequence[str]) -> dict[str, SufficientStats]:
     """By arm, statistics of the units of all tables; one table after the other, as the bits of a sum want it."""
     groups: dict[str, SufficientStats] = {}
     for table in tables:

@@ -83,11 +83,8 @@ def _series(
     ends = {pair: row.expected_lift for pair, row in truth.items()}
     rows = list[LookRow]()
     for arm in (name for name in run.arms if name != inquiry.control):
-        nights = [
-            day
-            for day in sorted({*days, end})
-            if day <= stops.get(arm, (end, ""))[0] and (arm not in stops or day in days)
-        ]
+        until = stops[arm][0] if arm in stops else end  # of a stopped arm, the end is another's
+        nights = [day for day in sorted({*days, end}) if day <= until and (day, arm, inquiry.goals[0]) in found]
         for name in _judged(inquiry):
             mine = [found[day, arm, name] for day in nights]
             known = [true.get((day, arm, name), ends[arm, name] if day == end else float("nan")) for day in nights]

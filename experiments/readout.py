@@ -18,7 +18,7 @@ from experiments.analysis.selection import selected
 from experiments.analysis.simultaneous import Simultaneous, max_t
 from experiments.analysis.stats import SufficientStats
 from experiments.analysis.tradeoffs import tradeoff
-from experiments.analysis.verdicts import SRM_ALPHA, benjamini_hochberg
+from experiments.analysis.verdicts import benjamini_hochberg
 from experiments.results import Results, Row, TrueRow
 
 POWER = 0.8  # by custom
@@ -92,35 +92,30 @@ def read(
         checks: units per arm against the plan; a mismatch blocks the verdict.
         blocked: another reason why no verdict can be given.
     """
-    deciding = by_estimator[inquiry.decider]
-    families = {role: _family(deciding.joint, inquiry, role) for role in DECIDING}
-    goals = families["goal"]
-    adjusted = {(lift.arm, lift.metric): float("nan") for lift in deciding.lifts} | _by_pair(
-        deciding.joint.only(metrics=inquiry.goals), goals
-    )
+    deciding, truth = by_estimator[inquiry.decider], truth or {}
+    corrected = {name: _corrected(one, inquiry) for name, one in by_estimator.items()}
     decision = decide(
         deciding.lifts,
         inquiry.goals,
         inquiry.guardrails,
         next((check.p_value for check in checks if check.where == ALL), float("nan")),
         inquiry.alpha,
-        adjusted=adjusted,
+        adjusted=corrected[inquiry.decider].adjusted,
         blocked=blocked or _mismatch(checks),
     )
-    n = deciding.estimate.n
     return Results(
         control=inquiry.control,
         arms=deciding.estimate.arms,
         goals=inquiry.goals,
         guardrails=inquiry.guardrails,
         estimator=inquiry.decider,
-        rows=tuple(row for name, one in by_estimator.items() for row in _rows(name, one, inquiry, truth or {})),
-        truth=tuple((truth or {}).values()),
+        rows=tuple(r for name, one in by_estimator.items() for r in _rows(name, one, corrected[name], inquiry, truth)),
+        truth=tuple(truth.values()),
         decision=decision,
         satisfaction_correlation={},
         unit=inquiry.unit,
         meanings=meanings or {},
-        n_users=n,
+        n_users=deciding.estimate.n,
         conversion=conversion,
         conversions=conversions or {},
         notes=(),
@@ -130,7 +125,7 @@ def read(
         tradeoff=tradeoff(deciding.joint, inquiry.goals, alpha=inquiry.alpha),
         selected=selected(deciding.joint, inquiry.goals[0], inquiry.alpha),
         ratios=tuple(checks),
-        detectable=_detectable(deciding.joint, inquiry, goals),
+        detectable=_detectable(deciding.joint, inquiry, corrected[inquiry.decider].together["goal"]),
     )
 
 
@@ -147,10 +142,9 @@ def _mismatch(checks: Sequence[RatioCheck]) -> str:
 
 
 def _family(joint: JointLifts, inquiry: Inquiry, role: str) -> Simultaneous:
-    """All arms and metrics of one role, as far as the estimator knows them; of goals, what looks left of alpha."""
-    names = [metric for metric in inquiry.of_role(role) if metric in joint.metrics]
+    """The lifts of one role; of goals, by what looks left of alpha."""
     left = inquiry.alpha_left if role == "goal" and inquiry.alpha_left is not None else inquiry.alpha
-    found = max_t(joint.only(metrics=names), left)
+    found = max_t(joint, left)
     if left == inquiry.alpha:
         return found
     # So that "sure" is below alpha everywhere: what looks have spent is charged to the p-value.
@@ -163,14 +157,13 @@ def _by_pair(joint: JointLifts, family: Simultaneous) -> dict[tuple[str, str], f
     return {(arm, metric): float(p) for arm, row in table for metric, p in zip(joint.metrics, row, strict=True)}
 
 
-def _rows(name: str, one: Estimated, inquiry: Inquiry, truth: Truth) -> list[Row]:
-    adjusted, kinds, levels = _adjusted(one, inquiry)
+def _rows(name: str, one: Estimated, corrected: _Corrected, inquiry: Inquiry, truth: Truth) -> list[Row]:
     law, level = "t-based " if inquiry.few else "", f"{100 * (1 - inquiry.alpha):g}%"
     rows, nothing = list[Row](), float("nan")
     for lift in one.lifts:
         role, pair = inquiry.roles[lift.metric], (lift.arm, lift.metric)
         true, scale = truth.get(pair), inquiry.scale.get(lift.metric, 1.0)
-        together = levels.get(role)
+        together = corrected.together.get(role)
         low, high = lift.interval(together.level) if together is not None and lift.known else (nothing, nothing)
         rows.append(
             Row(
@@ -186,11 +179,11 @@ def _rows(name: str, one: Estimated, inquiry: Inquiry, truth: Truth) -> list[Row
                 lift.high,
                 f"{law}fieller {level} per test",
                 lift.p_value,
-                adjusted[pair],
+                corrected.adjusted[pair],
                 true.expected_lift if true else nothing,
                 true.expected_lift_se if true else nothing,
                 one.estimate.n[lift.arm],
-                kinds[role],
+                corrected.rules[role],
                 low,
                 high,
                 f"{law}fieller {level} for all {together.n} at once (max-T)" if together is not None else "",
@@ -199,23 +192,33 @@ def _rows(name: str, one: Estimated, inquiry: Inquiry, truth: Truth) -> list[Row
     return rows
 
 
-def _adjusted(
-    one: Estimated, inquiry: Inquiry
-) -> tuple[dict[tuple[str, str], float], dict[str, str], dict[str, Simultaneous]]:
-    """Adjusted p-values by pair, the rule by role, and what holds at once by deciding role."""
-    adjusted, kinds, levels = dict[tuple[str, str], float](), dict[str, str](), dict[str, Simultaneous]()
+@dataclass(frozen=True, slots=True)
+class _Corrected:
+    """One estimator's lifts, corrected for how many there are.
+
+    adjusted: p-values by (arm, metric). rules: by role. together: by deciding role, what holds for all of it at once.
+    """
+
+    adjusted: Mapping[tuple[str, str], float]
+    rules: Mapping[str, str]
+    together: Mapping[str, Simultaneous]
+
+
+def _corrected(one: Estimated, inquiry: Inquiry) -> _Corrected:
+    """Goals and guardrails as families of their own, all else explored."""
+    adjusted, rules, together = dict[tuple[str, str], float](), dict[str, str](), dict[str, Simultaneous]()
     for role in DECIDING:
-        names = [metric for metric in inquiry.of_role(role) if metric in one.joint.metrics]
-        if names:
-            levels[role] = _family(one.joint, inquiry, role)
-            adjusted |= _by_pair(one.joint.only(metrics=names), levels[role])
-            kinds[role] = f"step-down max-T over {levels[role].n} lifts of {role}s"
+        known = one.joint.only(metrics=[metric for metric in inquiry.of_role(role) if metric in one.joint.metrics])
+        if known.metrics:
+            together[role] = _family(known, inquiry, role)
+            adjusted |= _by_pair(known, together[role])
+            rules[role] = f"step-down max-T over {together[role].n} lifts of {role}s"
     rest = [lift for lift in one.lifts if inquiry.roles[lift.metric] not in DECIDING]
     p = benjamini_hochberg([lift.p_value for lift in rest])
     adjusted |= {(lift.arm, lift.metric): float(q) for lift, q in zip(rest, p, strict=True)}
     told = int(np.isfinite(p).sum())
-    kinds |= {inquiry.roles[lift.metric]: f"Benjamini-Hochberg over {told} explored lifts" for lift in rest}
-    return adjusted, kinds, levels
+    rules |= {inquiry.roles[lift.metric]: f"Benjamini-Hochberg over {told} explored lifts" for lift in rest}
+    return _Corrected(adjusted, rules, together)
 
 
 def _detectable(joint: JointLifts, inquiry: Inquiry, goals: Simultaneous) -> dict[str, float]:
@@ -229,6 +232,3 @@ def _detectable(joint: JointLifts, inquiry: Inquiry, goals: Simultaneous) -> dic
         reach = float(norm.isf(level / 2) + norm.ppf(POWER))
         found[metric] = reach * float(known.max()) if len(known) else float("nan")
     return found
-
-
-__all__ = ["SRM_ALPHA", "Estimated", "Inquiry", "Truth", "estimated", "read"]

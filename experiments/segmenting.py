@@ -49,10 +49,9 @@ def segments_of(run: Gathered, wanted: Sequence[str]) -> dict[str, Segment]:
                 made[name] = Segment(THIRDS, _thirds(visits, visits > 0))
             case _:
                 price, clicked = _clicked_price(run)
-                if np.ptp(price[clicked]) > 0 if clicked.any() else False:  # of a feed, there are no prices
-                    made[name] = Segment(
-                        (*THIRDS, NO_CLICK), np.where(clicked, _thirds(price, clicked), 3).astype(np.int8)
-                    )
+                if len(np.unique(price[clicked])) > 1:  # of a feed, there are no prices
+                    level = np.where(clicked, _thirds(price, clicked), len(THIRDS)).astype(np.int8)
+                    made[name] = Segment((*THIRDS, NO_CLICK), level)
     return made
 
 
@@ -60,18 +59,14 @@ def lifts_by_segment(run: Gathered, segments: Mapping[str, Segment], inquiry: In
     """Lifts of the goals among the users of each level, beside the truth of these users."""
     if not segments:
         return ()
-    users = run.users()
-    assert users.user is not None
     specs = [estimand(goal, run.scenario.metrics[goal]) for goal in inquiry.goals]
-    asked = {c for m in specs for c in (m.numerator, m.denominator, *(m.pre or ())) if c is not None}
-    at = [n for n, column in enumerate(users.columns) if column in asked]
-    columns, values = [users.columns[n] for n in at], users.values[:, at]
+    users = run.users.needed_by(specs)
+    assert users.user is not None
     found, units = dict[tuple[str, str], Sequence[Lift]](), dict[tuple[str, str], Mapping[str, int]]()
     for name, segment in segments.items():
         for level, rows in segment.rows(users.user).items():
             groups = {
-                arm: SufficientStats.of(columns, values[rows[users.arm[rows] == users.names.index(arm)]])
-                for arm in run.arms
+                arm: SufficientStats.of(users.columns, users.values[rows[users.of_arm(arm)[rows]]]) for arm in run.arms
             }
             here = estimated(groups, specs, inquiry, cuped=inquiry.decider == "cuped")
             found[name, level], units[name, level] = here.lifts, here.estimate.n
@@ -113,7 +108,7 @@ def checks_of(
     by_day = {day: {a: g.n for a, g in run.groups(unit, day).items()} for day in run.days(unit) if day <= last}
     parts = dict[str, Mapping[str, int]]()
     if not stops:  # of a stopped arm's users, who came later is not known
-        users = run.users()
+        users = run.users
         assert users.user is not None
         for name, segment in segments.items():
             for level, rows in segment.rows(users.user).items():

@@ -101,15 +101,9 @@ def _together(markets: list[dict[int, dict[str, SufficientStats]]], unit: str) -
     """By day, the units of all markets."""
 
     def of(stats: SufficientStats) -> SufficientStats:
-        return stats if unit == "user" else _as_one(stats)
+        return stats if unit == "user" else stats.as_one(USERS)
 
     return {day: pooled([of(market[day][NAME]) for market in markets]) for day in markets[0]}
-
-
-def _as_one(users: SufficientStats) -> SufficientStats:
-    """Sums over a market's users as one unit; none where nobody came."""
-    values = np.array([[*(users.n * users.mean), float(users.n)]])
-    return SufficientStats.of((*users.columns, USERS), values[: 1 if users.n else 0])
 
 
 def _relative_variance(metric: Metric, stats: SufficientStats) -> float:

@@ -34,6 +34,12 @@ class Metric:
     def ratio(self) -> Ratio:
         return self.numerator, self.denominator
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that it is made of, the pre-period's too, each once."""
+        asked = (*self.ratio, *(self.pre or ()))
+        return tuple(dict.fromkeys(column for column in asked if column is not None))
+
 
 @dataclass(frozen=True, slots=True)
 class JointEstimate:

@@ -11,6 +11,10 @@ from scipy.stats import chi2, hypergeom
 # Expected per cell. Below, chi-square rejects at 0.001 up to 23 times too often (5 events over arms of 5 % and
 # 95 %; measured, 400,000 draws), and a false alarm stops an experiment; above, about twice at worst.
 FEW = 10.0
+# What an arm needs, so that its intervals can be trusted.
+SPARSE = 200  # conversions; with fewer, a log-normal tail already costs intervals of money their coverage
+SMALL_ARM = 100  # units; with fewer, the normal approximation itself is in doubt
+FEW_CLUSTERS = 20  # with fewer, even t-based intervals lose coverage when clusters are unequal
 
 
 def rate_mismatch_p_value(events: Mapping[str, int], trials: Mapping[str, int]) -> float:

@@ -89,6 +89,11 @@ class SufficientStats:
         keep = [self.at(column) for column in columns]
         return SufficientStats(tuple(columns), self.n, self.mean[keep], self.scatter[np.ix_(keep, keep)])
 
+    def as_one(self, count: str) -> SufficientStats:
+        """All units as one, with their sums and, as a further column, how many they are; none of none."""
+        values = np.array([[*(self.n * self.mean), float(self.n)]])
+        return SufficientStats.of((*self.columns, count), values[: 1 if self.n else 0])
+
     def with_unmeasured(self, columns: Sequence[str]) -> SufficientStats:
         """The same units with further columns of which nothing is known: NaN."""
         more = [column for column in columns if column not in self.columns]

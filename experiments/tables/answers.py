@@ -20,7 +20,6 @@ from experiments.tables.capping import Cap, capped
 from experiments.tables.collecting import Collected, collect
 from experiments.tables.estimands import estimands, roles
 from experiments.tables.levels import checks_of, lifts_by_level
-from experiments.tables.moments import columns_of
 from experiments.tables.question import Question
 from experiments.tables.reading import open_table
 from experiments.tables.summary import Summary, read_summary
@@ -148,7 +147,7 @@ def _adjustable(metrics: Sequence[Metric], raw: Estimated) -> list[Metric]:
 def _replay(units: Units, metrics: Sequence[Metric], inquiry: Inquiry) -> dict[str, float]:
     """How often random halves of the control's units differ on goals and guardrails."""
     judged = [metric for metric in metrics if inquiry.roles[metric.name] in ("goal", "guardrail")]
-    columns = tuple(dict.fromkeys(column for metric in judged for column in columns_of(metric)))
+    columns = tuple(dict.fromkeys(column for metric in judged for column in metric.columns))
     control = units.used & (units.arm == units.arms.index(inquiry.control))
     values = np.column_stack([units.columns[column][control] for column in columns])
     return replayed(columns, values, judged, cuped=inquiry.decider == "cuped", alpha=inquiry.alpha, seed=SEED)

@@ -9,14 +9,11 @@ import numpy as np
 
 from experiments.analysis.joint import Metric, joint_estimate
 from experiments.analysis.lifts import Lift, lifts
-from experiments.analysis.quality import rate_mismatch_p_value
+from experiments.analysis.quality import FEW_CLUSTERS, SMALL_ARM, SPARSE, rate_mismatch_p_value
 from experiments.analysis.verdicts import SRM_ALPHA
 from experiments.tables.collecting import Collected
 from experiments.tables.question import Question
 
-SMALL_ARM = 100  # units; with fewer, the normal approximation itself is in doubt
-FEW_CLUSTERS = 20  # with fewer, even t-based intervals lose coverage when clusters are unequal
-SPARSE = 200  # units with any; with fewer, a log-normal tail already costs intervals their coverage
 ASTRAY = 0.01  # of all units, in several arms or in arms that nobody planned: beyond it, assignment is broken
 MANY_DROPPED = 0.05  # of all units: beyond it, the answer is about others than those who were asked for
 

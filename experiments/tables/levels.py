@@ -9,14 +9,13 @@ from experiments.analysis.lifts import Lift
 from experiments.analysis.ratios import RatioCheck, ratio_checks
 from experiments.analysis.segments import SegmentRow, segment_rows
 from experiments.readout import Inquiry, estimated
-from experiments.tables.moments import columns_of
 from experiments.tables.units import Units
 
 
 def lifts_by_level(units: Units, metrics: Sequence[Metric], inquiry: Inquiry) -> tuple[SegmentRow, ...]:
     """Lifts of the goals among the units on each level of each segment."""
     goals = [metric for metric in metrics if metric.name in inquiry.goals]
-    columns = {column: units.columns[column] for metric in goals for column in columns_of(metric)}
+    columns = {column: units.columns[column] for metric in goals for column in metric.columns}
     found, counts = dict[tuple[str, str], Sequence[Lift]](), dict[tuple[str, str], Mapping[str, int]]()
     for segment, levels in units.segments.items():
         for name, there in levels.masks().items():

@@ -68,12 +68,6 @@ def joined_blocks(blocks: Sequence[SufficientStats]) -> SufficientStats:
     return SufficientStats(columns, blocks[0].n, np.concatenate([block.mean for block in blocks]), scatter)
 
 
-def columns_of(metric: Metric) -> tuple[str, ...]:
-    """All columns of a metric, each once."""
-    asked = (metric.numerator, metric.denominator, *(metric.pre or ()))
-    return tuple(dict.fromkeys(column for column in asked if column is not None))
-
-
 def renamed(metric: Metric) -> Metric:
     """The metric with columns of its own, which no other metric shares."""
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from experiments.analysis.joint import Metric
 from experiments.tables.cells import CellError, Floats, names, numbers
-from experiments.tables.moments import Moments, columns_of
+from experiments.tables.moments import Moments
 from experiments.tables.reading import Table, TableError
 
 N, COLUMN, MEAN, VARIANCE, COVARIANCE = "n", "metric", "mean", "variance", "covariance"
@@ -49,7 +49,7 @@ def moments_by_arm(table: Table, arm: str, metrics: Sequence[Metric], decimal: s
     Raises:
         TableError: with a line for everything that is missing or cannot be.
     """
-    columns = tuple(dict.fromkeys(column for metric in metrics for column in columns_of(metric)))
+    columns = tuple(dict.fromkeys(column for metric in metrics for column in metric.columns))
     if is_long(table):
         sheet = read_sheet(table, arm, [COVARIANCE] if COVARIANCE in table.columns else [], decimal)
         found = {name: _long(sheet, name, columns, metrics) for name in dict.fromkeys(sheet.arm)}
@@ -148,7 +148,7 @@ def _count(path: str, arm: str, n: float) -> int:
 def _check(path: str, by_arm: Mapping[str, Moments], metrics: Sequence[Metric]) -> None:
     problems = [f"arm {arm}: {text}" for arm, one in by_arm.items() for text in one.problems()]
     for metric in metrics:
-        columns = columns_of(metric)
+        columns = metric.columns
         lacking = [arm for arm, one in by_arm.items() if not one.knows(columns)]
         if lacking:
             named = " and ".join(columns)

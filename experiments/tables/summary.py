@@ -11,7 +11,7 @@ from experiments.analysis.stats import SufficientStats
 from experiments.tables.asking import Asked
 from experiments.tables.assigning import compared_arms
 from experiments.tables.estimands import estimands
-from experiments.tables.moments import Moments, columns_of, joined_blocks, renamed
+from experiments.tables.moments import Moments, joined_blocks, renamed
 from experiments.tables.reading import Table, TableError
 from experiments.tables.sheets import is_long, moments_by_arm, told
 
@@ -62,16 +62,15 @@ def _groups(by_arm: Mapping[str, Moments], metrics: Sequence[Metric]) -> tuple[d
     Columns that two metrics share, such as impressions, are there once for each where they are not: with some
     covariances and without others, a matrix need not be one of any units.
     """
-    columns = tuple(dict.fromkeys(column for metric in metrics for column in columns_of(metric)))
+    columns = tuple(dict.fromkeys(column for metric in metrics for column in metric.columns))
     if all(one.knows(columns) for one in by_arm.values()):
         return {arm: one.stats(columns, columns) for arm, one in by_arm.items()}, True
     return {
-        arm: joined_blocks([one.stats(columns_of(m), columns_of(renamed(m))) for m in metrics])
-        for arm, one in by_arm.items()
+        arm: joined_blocks([one.stats(m.columns, renamed(m).columns) for m in metrics]) for arm, one in by_arm.items()
     }, False
 
 
 def _nothing(metrics: Sequence[Metric]) -> Moments:
     """Of an arm that is planned and not there."""
-    zero = {column: 0.0 for metric in metrics for column in columns_of(metric)}
+    zero = {column: 0.0 for metric in metrics for column in metric.columns}
     return Moments(0, zero, zero, {frozenset(pair): 0.0 for pair in combinations(zero, 2)})

@@ -70,7 +70,7 @@ def test_users_enter_in_steps_and_stay_where_they_entered(ramped: Finished) -> N
 def test_only_visits_after_the_entry_count(ramped: Finished) -> None:
     log = log_of(ramped)
     inside = log[log.arm != UNCLAIMED]
-    users = ramped.run.users()
+    users = ramped.run.users
     assert users.values[:, users.columns.index("click")].sum() == inside.click.sum() < log.click.sum()
     assert users.values[:, users.columns.index("impressions")].sum() == len(inside)
     assert len(users.arm) == inside.user.nunique()

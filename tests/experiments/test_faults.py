@@ -59,7 +59,7 @@ def test_a_run_without_faults_warns_of_none(sound: Finished) -> None:
 
 def test_a_few_who_buy_most_of_it_are_told(heavy: Finished) -> None:
     (line,) = warned(heavy, "heavy spenders: ")
-    value = np.sort(heavy.run.users().values[:, heavy.run.users().columns.index("value_cents")])[::-1]
+    value = np.sort(heavy.run.users.values[:, heavy.run.users.columns.index("value_cents")])[::-1]
     buyers = int((value > 0).sum())
     few = round(0.005 * buyers)
     share = (value[:few] ** 2).sum() / (value**2).sum()
@@ -135,8 +135,8 @@ def test_rows_lost_in_one_arm_are_told_with_that_arms_share(lossy: Finished, sou
 def test_totals_of_the_damaged_arm_are_lower_and_fewer_of_its_users_seem_to_have_come(
     lossy: Finished, sound: Finished
 ) -> None:
-    columns = sound.run.users().columns
-    users = (lossy.run.users(), sound.run.users())
+    columns = sound.run.users.columns
+    users = (lossy.run.users, sound.run.users)
     for index, arm in enumerate(users[1].names):
         sums = {k: users[k].values[users[k].arm == index].sum(axis=0) for k in (0, 1)}
         for column in ("visits", "impressions", "click", "buy", "value_cents"):

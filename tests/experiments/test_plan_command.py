@@ -96,7 +96,7 @@ N_SPLITS = 500
 @pytest.fixture(scope="module")
 def splits(run: Rehearsed) -> list[dict[str, SufficientStats]]:
     """The users of the test divided anew, by salt after salt: each a test that could have been."""
-    users = run.gathered.users()
+    users = run.gathered.users
     assert users.user is not None
     names = {c for m in _metrics(run) for c in (m.numerator, m.denominator, *(m.pre or ())) if c}
     keep = [n for n, column in enumerate(users.columns) if column in names]

@@ -78,7 +78,7 @@ def test_identical_arms_differ_by_no_more_than_chance_by_any_unit(results: dict[
 
 
 def test_units_are_counted_and_nothing_else(shop: Finished, results: dict[str, Results]) -> None:
-    users = shop.run.users()
+    users = shop.run.users
     by_user = {name: int((users.arm == index).sum()) for index, name in enumerate(users.names)}
     assert results["user"].n_users == {arm: by_user[arm] for arm in shop.run.arms}
     assert results["market"].n_users == {"production": 4, "twin": 2}  # 4.0, 2.4 and 1.6 unclaimed: largest remainder
@@ -151,7 +151,7 @@ def test_visit_totals_of_all_arms_sum_to_the_user_totals(tmp_path: Path) -> None
     text = small(arms=arms, days=5, calendar="assign: {unit: user, beside: [visit, switchback]}")
     assert more in text
     shop = finished(text, tmp_path / "run")
-    users = shop.run.users()
+    users = shop.run.users
     days = ("active_days", "returned_1", "returned_7")  # of users, not of visits
     for unit in ("visit", "switchback"):
         saved = visits_of(shop, unit, 0)
@@ -184,7 +184,7 @@ JUDGED = (
 def shocked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Ints]:
     """Users in 40 groups under one policy, with what each group did multiplied by its own luck; and their groups."""
     shop = finished(small(arms=TWINS, world="users: 2000, markets: 1"), tmp_path_factory.mktemp("shocked") / "run")
-    table = shop.run.users()
+    table = shop.run.users
     # Users who share nothing are what they are in any market: forty small ones cost forty calibrations.
     market = np.arange(len(table.arm)) % N_MARKETS
     columns, values = (*table.columns, "users"), np.column_stack([table.values, np.ones(len(table.arm))])

@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 from experiments.analysis.joint import Metric, joint_estimate
 from experiments.analysis.lifts import lifts
+from experiments.analysis.quality import SPARSE
 from experiments.analysis.stats import SufficientStats
-from experiments.doubts import SPARSE
 from tests.validation.measured import Measured, Size, beside, limits, luck, share
 
 Floats = NDArray[np.float64]
