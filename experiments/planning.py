@@ -13,6 +13,7 @@ from experiments.analysis.power import family_level, power_per_test
 from experiments.analysis.sequential import boundaries, information_fractions, nominal_alpha
 from experiments.demands import Demand, Design, days_needed
 from experiments.gather import estimand
+from experiments.plain import nulled
 from experiments.spec import Experiment
 from experiments.warmup_curves import WarmupCurves
 
@@ -79,7 +80,7 @@ class ExperimentPlan:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values; a number that is not there, or has no end, is null."""
         values = asdict(self)
-        values["metrics"] = [_nulled(asdict(row)) | {"enough": row.enough} for row in self.metrics]
+        values["metrics"] = [nulled(asdict(row)) | {"enough": row.enough} for row in self.metrics]
         return values
 
 
@@ -211,8 +212,3 @@ def _notes(experiment: Experiment, rows: Sequence[MetricPlan], left: float) -> I
 
 def _days(days: Sequence[int]) -> str:
     return f"day {days[0]}" if len(days) == 1 else f"days {', '.join(map(str, days))}"
-
-
-def _nulled(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN and no infinity."""
-    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in values.items()}

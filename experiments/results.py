@@ -18,6 +18,7 @@ from experiments.analysis.segments import SegmentRow, SegmentTest
 from experiments.analysis.selection import Selected
 from experiments.analysis.swept import SweepPoint
 from experiments.analysis.tradeoffs import Tradeoff
+from experiments.plain import nulled
 from experiments.scorecard import Scorecard
 
 
@@ -206,20 +207,20 @@ class Results:
             "unit": self.unit,
             "users": dict(self.n_users),
             self.conversion: dict(self.conversions),
-            "results": [_nulled(row) for row in self.to_dicts()],
-            "truth": [_nulled(asdict(row)) for row in self.truth],
-            "satisfaction_correlation": _nulled(dict(self.satisfaction_correlation)),
-            "designs": [_nulled(asdict(row)) for row in self.designs],
-            "looks": [_nulled(asdict(row)) for row in self.looks],
-            "front": [_nulled(asdict(point)) for point in self.front],
-            "sides": [_nulled(asdict(side)) for side in self.sides],
+            "results": [nulled(row) for row in self.to_dicts()],
+            "truth": [nulled(asdict(row)) for row in self.truth],
+            "satisfaction_correlation": nulled(dict(self.satisfaction_correlation)),
+            "designs": [nulled(asdict(row)) for row in self.designs],
+            "looks": [nulled(asdict(row)) for row in self.looks],
+            "front": [nulled(asdict(point)) for point in self.front],
+            "sides": [nulled(asdict(side)) for side in self.sides],
             "sweeps": [
                 {
                     "sweep": point.sweep,
                     "label": point.label,
                     "changes": dict(point.changes),
-                    "true_lift": _nulled(dict(point.lift)),
-                    "true_lift_se": _nulled(dict(point.lift_se)),
+                    "true_lift": nulled(dict(point.lift)),
+                    "true_lift_se": nulled(dict(point.lift_se)),
                     "dominated_by": list(point.dominated_by),
                 }
                 for point in self.sweeps
@@ -228,13 +229,13 @@ class Results:
             "scorecard": self.scorecard.to_dict() if self.scorecard else None,
             "finding": self.finding,
             "tradeoff": self._tradeoff(),
-            "selected": None if self.selected is None else _nulled(asdict(self.selected)),
-            "daily": [_nulled(asdict(row)) for row in self.daily],
-            "segments": [_nulled(asdict(row)) for row in self.segments],
-            "segment_tests": [_nulled(asdict(row)) for row in self.segment_tests],
-            "ratios": [_nulled(asdict(check)) for check in self.ratios],
-            "detectable": _nulled(dict(self.detectable)),
-            "replay": _nulled(dict(self.replay)),
+            "selected": None if self.selected is None else nulled(asdict(self.selected)),
+            "daily": [nulled(asdict(row)) for row in self.daily],
+            "segments": [nulled(asdict(row)) for row in self.segments],
+            "segment_tests": [nulled(asdict(row)) for row in self.segment_tests],
+            "ratios": [nulled(asdict(check)) for check in self.ratios],
+            "detectable": nulled(dict(self.detectable)),
+            "replay": nulled(dict(self.replay)),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }
@@ -248,16 +249,11 @@ class Results:
             "goals": list(told.goals),
             "on_front": dict(told.on_front),
             "dominances": [asdict(claim) for claim in told.dominances],
-            "exchange": [_nulled(asdict(rate)) for rate in told.exchange],
-            "hypervolume": _nulled(asdict(told.hypervolume)),
+            "exchange": [nulled(asdict(rate)) for rate in told.exchange],
+            "hypervolume": nulled(asdict(told.hypervolume)),
             "best": {
                 "arms": list(told.arms),
                 "weight": told.weights.weight.tolist(),
                 "probability": told.weights.best.tolist(),
             },
         }
-
-
-def _nulled(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN and no infinity."""
-    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in values.items()}

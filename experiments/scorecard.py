@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.plain import nulled
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
@@ -100,13 +102,8 @@ class Scorecard:
         """Plain values; a number that is not there is null."""
         return {
             "value": self.value,
-            "rows": [_nulled(asdict(row)) for row in self.rows],
-            "reliability": [_nulled(asdict(point)) for point in self.reliability],
-            "attention": [_nulled(asdict(point)) for point in self.attention],
-            "attention_error": _nulled({policy: self.attention_error(policy) for policy in self.policies}),
+            "rows": [nulled(asdict(row)) for row in self.rows],
+            "reliability": [nulled(asdict(point)) for point in self.reliability],
+            "attention": [nulled(asdict(point)) for point in self.attention],
+            "attention_error": nulled({policy: self.attention_error(policy) for policy in self.policies}),
         }
-
-
-def _nulled(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in values.items()}

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from experiments.commands.asked import about_a_run, experiment_of, folder_of, shown_progress
 from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
-from experiments.spec import Experiment, SpecError, load_experiment
+from experiments.spec import Experiment
 
 if TYPE_CHECKING:
     from experiments.planning import ExperimentPlan
-    from experiments.report.progress import AbstractProgress
 
 
 @click.command("plan")
-@click.argument("spec")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override any key, such as world.users=2000.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Set all three seeds.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 256),
-    default=lambda: min(os.cpu_count() or 1, 8),
-    help="Processes; the result does not depend on it. [default: one per core, at most 8]",
-)
-@click.option("--quick", is_flag=True, help="A tenth of the users and half the days, for a first look.")
+@about_a_run
 @click.option(
     "--mde",
     "effects",
@@ -60,13 +49,9 @@ def command(
 
     Only the warm-up is simulated, and kept: `seesaw run` with the same SPEC and folder begins with the test.
     """
-    try:
-        experiment = load_experiment(spec, sets, seed)
-    except SpecError as problem:
-        refuse(problem.lines)
-    experiment = experiment.quick() if quick else experiment
+    experiment = experiment_of(spec, sets, seed, quick)
     asked = _asked(experiment, effects)
-    folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
+    folder = folder_of(experiment, seed, out)
     _refuse_what_cannot_be_planned(experiment)
     plan = _perform(experiment, folder, workers, power, asked)
     if as_json:
@@ -128,7 +113,7 @@ def _perform(
     from experiments.warmup_curves import warmed_up
 
     try:
-        with _progress() as progress:
+        with shown_progress() as progress:
             curves = warmed_up(experiment, folder, workers, progress.hear)
         return plan_test(experiment, curves, power, asked)
     except FolderError as problem:
@@ -140,14 +125,6 @@ def _perform(
     except KeyboardInterrupt:
         click.echo(f"\ninterrupted; finished steps are kept in {folder}; run the same command to continue", err=True)
         raise SystemExit(INTERRUPTED) from None
-
-
-def _progress() -> AbstractProgress:
-    import sys
-
-    from experiments.report.progress import Live, Silent
-
-    return Live() if sys.stderr.isatty() else Silent()
 
 
 def _run_of_this() -> str:

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from experiments.commands.asked import about_a_run, experiment_of, folder_of, shown_progress
 from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
-from experiments.spec import Experiment, SpecError, load_experiment
+from experiments.spec import Experiment
 
 if TYPE_CHECKING:
-    from experiments.report.progress import AbstractProgress
     from experiments.run import Run
 
 
 @click.command("run")
-@click.argument("spec")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override any key, such as world.users=2000.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Set all three seeds.")
+@about_a_run
 @click.option(
     "--seeds", metavar="A..B", help="A run per seed, such as 1..200 or 1,2,5..9: what this design covers and sees."
 )
 @click.option("--reports", is_flag=True, help="With --seeds: every run's own page too.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 256),
-    default=lambda: min(os.cpu_count() or 1, 8),
-    help="Processes; the result does not depend on it. [default: one per core, at most 8]",
-)
-@click.option("--quick", is_flag=True, help="A tenth of the users and half the days, for a first look.")
 @click.option("--force", is_flag=True, help="Discard what the folder holds and start anew.")
 @click.option("--quiet", is_flag=True, help="No progress, only the result.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision and every estimate as JSON.")
@@ -58,15 +47,11 @@ def command(
         refuse([f"--seeds {seeds}: must stand without --seed, got --seed {seed}; drop one of them"])
     if reports and seeds is None:
         refuse(["--reports: must stand with --seeds; a single run has its page anyway"])
-    try:
-        experiment = load_experiment(spec, sets, seed)
-    except SpecError as problem:
-        refuse(problem.lines)
-    experiment = experiment.quick() if quick else experiment
+    experiment = experiment_of(spec, sets, seed, quick)
     if seeds is not None:
         _perform_many(experiment, seeds, out, workers, force=force, reports=reports, quiet=quiet, as_json=as_json)
         return
-    folder = out or Path("runs") / (experiment.name if seed is None else f"{experiment.name}-seed{seed}")
+    folder = folder_of(experiment, seed, out)
     _perform(experiment, folder, workers=workers, force=force, quiet=quiet, as_json=as_json)
 
 
@@ -78,7 +63,7 @@ def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool,
     from experiments.store import FolderError
 
     try:
-        with _progress(quiet) as progress:
+        with shown_progress(quiet) as progress:
             done = run(
                 experiment, folder, workers=workers, force=force, listen=progress.hear, announce=progress.announce
             )
@@ -118,14 +103,6 @@ def _perform_many(
         return _same_command(f"--seed={variant.experiment.seed.world}", f"--out={variant.folder}")
 
     run_seeds(experiment, seeds, out, Wish(workers, force, reports, quiet, as_json, _same_command(), page_of))
-
-
-def _progress(quiet: bool) -> AbstractProgress:
-    import sys
-
-    from experiments.report.progress import Live, Silent
-
-    return Silent() if quiet or not sys.stderr.isatty() else Live()
 
 
 def next_steps(run: Run) -> list[tuple[str, str]]:

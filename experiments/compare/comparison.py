@@ -30,6 +30,7 @@ from experiments.compare.summary import (
     spread,
     true_verdict,
 )
+from experiments.plain import nulled
 
 ALL = "all"  # worlds together
 Lived = Sequence[tuple[ComparedRun, Mapping[str, Lifts]]]
@@ -142,12 +143,12 @@ class Comparison:
             "runs": [{"run": r.folder, "name": r.name, "world": self.worlds[r.folder]} for r in self.runs],
             "policies": {policy: self.families[policy] for policy in self.policies},
             "goals": list(self.goals),
-            "standings": [_nulled(row) for row in self.to_dicts()],
-            "trials": [_nulled(row) for row in self.trial_dicts()],
+            "standings": [nulled(row) for row in self.to_dicts()],
+            "trials": [nulled(row) for row in self.trial_dicts()],
             "winners": [asdict(winner) for winner in self.winners],
             "dominances": [asdict(dominance) for dominance in self.dominances],
             "agreements": [asdict(agreed) for agreed in self.agreements],
-            "reached": {policy: _nulled(asdict(found)) for policy, found in self.reached.items()},
+            "reached": {policy: nulled(asdict(found)) for policy, found in self.reached.items()},
         }
 
 
@@ -339,8 +340,3 @@ def _repeats(comparison: Comparison) -> list[str]:
         if len(folders) > 1
     ]
     return counted_once + ranked
-
-
-def _nulled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN and no infinity."""
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from experiments.many.sentence import sentence
 from experiments.many.summary import Characteristics
+from experiments.plain import nulled
 from experiments.store import write_text
 
 TABLE, WHOLE, PAGE = "operating.csv", "operating.json", "operating.html"
@@ -34,16 +34,8 @@ def write_summary(found: Characteristics, folder: Path) -> None:
 def as_plain(found: Characteristics) -> dict[str, Any]:
     """Everything as plain values; a number that is not there is null."""
     values = asdict(found) | {"rows": found.to_dicts(), "sentence": sentence(found)}
-    plain: dict[str, Any] = _plain(values)
+    plain: dict[str, Any] = nulled(values)
     return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -146,10 +146,7 @@ def _design(results: Results, metric: str, key: str) -> Panel:
 
 def _look(results: Results, goal: str, arm: str, key: str) -> Panel:
     said = "; ".join(_aloud(f"day {row.day}", look_span(row)) for row in looks_at(results, goal, arm))
-    with style():
-        figure = Figure(figsize=LOOK_SIZE)
-        look_panel(figure.add_axes((0.19, 0.15, 0.75, 0.82)), results, goal, arm)
-        return Panel(goal, arm, "", inline_svg(figure, key, f"{goal} of {arm}: {said}"))
+    return _small(results, goal, arm, key, look_panel, f"{goal} of {arm}: {said}")
 
 
 def _night(results: Results, goal: str, arm: str, key: str) -> Panel:
@@ -157,10 +154,17 @@ def _night(results: Results, goal: str, arm: str, key: str) -> Panel:
     said = "; ".join(_aloud(f"day {row.day}", look_span(row)) for row in rows[-1:])
     first = crossing(rows)
     sure = f"excludes zero from day {first.day}" if first else "never excludes zero"
+    return _small(results, goal, arm, key, night_panel, f"{goal} of {arm} by night: {said}; the band {sure}")
+
+
+def _small(
+    results: Results, goal: str, arm: str, key: str, draw: Callable[[Axes, Results, str, str], None], said: str
+) -> Panel:
+    """One arm and goal over time."""
     with style():
         figure = Figure(figsize=LOOK_SIZE)
-        night_panel(figure.add_axes((0.19, 0.15, 0.75, 0.82)), results, goal, arm)
-        return Panel(goal, arm, "", inline_svg(figure, key, f"{goal} of {arm} by night: {said}; the band {sure}"))
+        draw(figure.add_axes((0.19, 0.15, 0.75, 0.82)), results, goal, arm)
+        return Panel(goal, arm, "", inline_svg(figure, key, said))
 
 
 def _segment(results: Results, segment: str, metric: str, key: str) -> Panel:

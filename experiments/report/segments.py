@@ -97,12 +97,6 @@ def _said(results: Results, test: SegmentTest) -> str:
     return f"{test.metric} of {test.arm} by {test.segment} (p {p_value(test.p_adjusted)}): {levels}"
 
 
-def test_of(results: Results, row: SegmentRow) -> SegmentTest | None:
-    """The test that a row takes part in."""
-    key = (row.segment, row.arm, row.metric)
-    return next((test for test in results.segment_tests if (test.segment, test.arm, test.metric) == key), None)
-
-
 def grouped(rows: Sequence[SegmentRow]) -> dict[tuple[str, str], list[SegmentRow]]:
     """By segment and metric."""
     found: dict[tuple[str, str], list[SegmentRow]] = {}
