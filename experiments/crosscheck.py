@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.document import Document
 from experiments.findings.table import FINDINGS
-from experiments.metrics import USERS, nearest
+from experiments.metrics import USERS, nearest, observed_metrics
 from experiments.policy_spec import Place, build_policy, policy_problems
 from experiments.problems import Problem, translate
 from sim.oracle import additive
@@ -75,7 +75,7 @@ def _metrics(document: Document) -> Iterator[Problem]:
     metrics = document.get(("world", "scenario", "metrics"))
     if not isinstance(metrics, dict):
         return
-    observed = {name: m for name, m in metrics.items() if isinstance(m, dict) and not m.get("hidden")}
+    observed = observed_metrics(metrics)
     goals, margins = document.get(("metrics", "goals")), document.get(("metrics", "guardrails"))
     for at, name in enumerate(goals if isinstance(goals, list) else []):
         place: Place = ("metrics", "goals", at)

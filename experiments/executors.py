@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from threadpoolctl import threadpool_limits
 
@@ -56,13 +56,57 @@ def execute(tasks: Sequence[Task], folder: RunFolder, workers: int, listen: List
     Raises:
         TaskError: a task failed or its process died; what was finished is kept.
     """
-    for task in tasks:
-        if folder.is_done(task):
-            listen(Event("reused", task))
-    if workers <= 1:
-        _here(tasks, folder, listen)
-    else:
-        _in_processes(tasks, folder, workers, listen)
+    with Crew(folder, workers, listen) as crew:
+        crew.do(tasks)
+
+
+class Crew:
+    """Workers that stay for one list of tasks after another, with what they have loaded: a context manager.
+
+    Args:
+        workers: processes; 1 works in this one. They are started when there is work for them.
+    """
+
+    def __init__(self, folder: RunFolder, workers: int, listen: Listener) -> None:
+        self.folder, self.workers, self.listen = folder, workers, listen
+        self._pool: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._pool:
+            worker.stop()
+        self._pool = []
+
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Do what is not done yet, each task after what it needs.
+
+        Raises:
+            TaskError: a task failed or its process died; what was finished is kept.
+        """
+        for task in tasks:
+            if self.folder.is_done(task):
+                self.listen(Event("reused", task))
+        missing = sum(not self.folder.is_done(task) for task in tasks)
+        if not missing:
+            return
+        if self.workers <= 1:
+            _here(tasks, self.folder, self.listen)
+            return
+        self._grow(min(self.workers, missing))
+        _drive(self._pool, tasks, self.folder, self.listen)
+
+    def _grow(self, wanted: int) -> None:
+        before = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by BLAS when a worker imports it
+        try:
+            with uninterrupted():
+                while len(self._pool) < wanted:
+                    self._pool.append(_Worker(self.folder.path))
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def perform(task: Task, folder: RunFolder, progress: Callable[[int, int, int], None]) -> None:
@@ -107,9 +151,12 @@ class _Worker:
         self.process.start()
         child.close()
         self.task: Task | None = None
+        self.places = set[str]()
 
     def begin(self, task: Task) -> None:
         self.task = task
+        if task.place:
+            self.places.add(task.place)
         self.pipe.send(task)
 
     def stop(self) -> None:
@@ -148,24 +195,6 @@ def _work(pipe: Connection, path: Path) -> None:
             pipe.send(("done", ()))
 
 
-def _in_processes(tasks: Sequence[Task], folder: RunFolder, workers: int, listen: Listener) -> None:
-    missing = sum(not folder.is_done(task) for task in tasks)
-    if not missing:
-        return
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by BLAS when a worker imports it
-    pool: list[_Worker] = []
-    try:
-        with uninterrupted():
-            pool += [_Worker(folder.path) for _ in range(min(workers, missing))]
-        _drive(pool, tasks, folder, listen)
-    finally:
-        for worker in pool:
-            worker.stop()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
 def _drive(pool: Sequence[_Worker], tasks: Sequence[Task], folder: RunFolder, listen: Listener) -> None:
     started: set[str] = set()
     while True:
@@ -173,17 +202,26 @@ def _drive(pool: Sequence[_Worker], tasks: Sequence[Task], folder: RunFolder, li
             ready = _ready(tasks, folder, started)
             if not ready:
                 break
-            started.add(ready[0].key)
-            listen(Event("start", ready[0]))
+            task = _suited(worker, pool, ready)
+            started.add(task.key)
+            listen(Event("start", task))
             try:
-                worker.begin(ready[0])
+                worker.begin(task)
             except OSError:
-                raise _died(worker, ready[0]) from None
+                raise _died(worker, task) from None
         busy = {worker.pipe: worker for worker in pool if worker.task}
         if not busy:
             return
         for pipe in wait(list(busy)):
             _hear(busy[pipe], listen)  # type: ignore[index]
+
+
+def _suited(worker: _Worker, pool: Sequence[_Worker], ready: Sequence[Task]) -> Task:
+    """Of what could begin, the dearest that this worker has loaded already; else one that no other has."""
+    elsewhere = set[str]().union(*(other.places for other in pool if other is not worker))
+    at_home = (task for task in ready if task.place in worker.places)
+    unclaimed = (task for task in ready if task.place not in elsewhere)
+    return next(at_home, None) or next(unclaimed, None) or ready[0]
 
 
 def _hear(worker: _Worker, listen: Listener) -> None:

@@ -52,9 +52,12 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Base:
-    """What most tasks are given. base: world and seeds, without the split. tick: of waves; in the base where it
-    changes results, which it does where users share."""
+class Foundations:
+    """What every task of an experiment stands on.
+
+    spec: resolved. base: world and seeds, without the split, as most tasks are given them. tick: of waves; in the base
+    where it changes results, which it does where users share. warmups: by market.
+    """
 
     spec: Mapping[str, Any]
     base: Mapping[str, Any]
@@ -65,9 +68,14 @@ class _Base:
     def split(self) -> dict[str, Any]:
         return {**self.base, "seed": self.spec["seed"]}
 
+    def fit(self, policy: AbstractPolicy, fits: dict[str, Task]) -> Task:
+        """The task that fits a policy on the warm-up's log, entered into `fits`; equal fits are one task."""
+        logs = {f"log {m:06d}": task for m, task in self.warmups.items()}
+        return _fit(policy, self.spec, logs, fits)
 
-def plan(experiment: Experiment) -> Plan:
-    """The tasks of an experiment, market by market and arm by arm."""
+
+def foundations(experiment: Experiment) -> Foundations:
+    """World, seeds and warm-up of an experiment."""
     spec = experiment.resolved()
     warm, seed = spec["warmup"], {name: spec["seed"][name] for name in ("world", "luck")}
     # A tick groups work and changes no result, unless users share something; which seed matters differs by stage.
@@ -79,17 +87,20 @@ def plan(experiment: Experiment) -> Plan:
         m: Task("warm-up", f"market {m}", f"{STAGES}.warmup:run", base | logging | {"market": m}, {}, tick, 20)
         for m in range(experiment.world.markets)
     }
-    fits: dict[str, Task] = {}
-    logs = {f"log {m:06d}": task for m, task in warmups.items()}
-    policies = {arm: _fit(experiment.policy(arm), spec, logs, fits) for arm in experiment.experiment.arms}
-    given = _Base(spec, base, tick, warmups)
+    return Foundations(spec, base, tick, warmups)
+
+
+def plan(experiment: Experiment) -> Plan:
+    """The tasks of an experiment, market by market and arm by arm."""
+    given, fits = foundations(experiment), dict[str, Task]()
+    policies = {arm: given.fit(experiment.policy(arm), fits) for arm in experiment.experiment.arms}
     tests: dict[tuple[str, int], Task] = {}
     for unit in experiment.units:
         tests |= {(unit, m): task for m, task in _tests(given, unit, policies, experiment.experiment.coupled).items()}
     truths, fronts = _truths(given, policies), _fronts(experiment, given)
     judged, cards = _cards(experiment, given, policies)
-    sweeps = _sweeps(experiment, given, logs, fits)
-    return Plan(warmups, fits, policies, tests, truths, fronts, judged, cards, sweeps)
+    sweeps = _sweeps(experiment, given, fits)
+    return Plan(given.warmups, fits, policies, tests, truths, fronts, judged, cards, sweeps)
 
 
 def _world(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,11 +129,11 @@ def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Tas
     return fits.setdefault(task.key, task)
 
 
-def _tests(given: _Base, unit: str, policies: Mapping[str, Task], coupled: bool) -> dict[int, Task]:
+def _tests(given: Foundations, unit: str, policies: Mapping[str, Task], coupled: bool) -> dict[int, Task]:
     test, spec = given.spec["experiment"], given.spec
     # Sorted, so that the order in which a spec names its arms is no part of the key.
     arms = {
-        arm: _serving(test["arms"][arm]) | {name: test["arms"][arm][name] for name in ("share", "retrain")}
+        arm: serving_of(test["arms"][arm]) | {name: test["arms"][arm][name] for name in ("share", "retrain")}
         for arm in sorted(test["arms"])
     }
     arguments = {
@@ -153,14 +164,14 @@ def _tests(given: _Base, unit: str, policies: Mapping[str, Task], coupled: bool)
     return {m: task([m]) for m in markets}
 
 
-def _truths(given: _Base, policies: Mapping[str, Task]) -> dict[tuple[str, int], Task]:
+def _truths(given: Foundations, policies: Mapping[str, Task]) -> dict[tuple[str, int], Task]:
     arms = given.spec["experiment"]["arms"]
     return {
-        (arm, m): task for arm in arms for m, task in _lived(given, arm, _serving(arms[arm]), policies[arm]).items()
+        (arm, m): task for arm in arms for m, task in _lived(given, arm, serving_of(arms[arm]), policies[arm]).items()
     }
 
 
-def _lived(given: _Base, name: str, serving: Mapping[str, Any], policy: Task) -> dict[int, Task]:
+def _lived(given: Foundations, name: str, serving: Mapping[str, Any], policy: Task) -> dict[int, Task]:
     """By market, the truth users' life under what serves them."""
     test, spec = given.spec["experiment"], given.spec
     share = 1 if spec["world"]["sharing"] else spec["truth"]["users"]
@@ -179,20 +190,18 @@ def _lived(given: _Base, name: str, serving: Mapping[str, Any], policy: Task) ->
     }
 
 
-def _sweeps(
-    experiment: Experiment, given: _Base, logs: Mapping[str, Task], fits: dict[str, Task]
-) -> dict[tuple[str, int, int], Task]:
+def _sweeps(experiment: Experiment, given: Foundations, fits: dict[str, Task]) -> dict[tuple[str, int, int], Task]:
     """Policies that live in the truth alone, as arms do there."""
     tasks, arms = dict[tuple[str, int, int], Task](), given.spec["experiment"]["arms"]
     for name, sweep in experiment.truth.sweeps.items():
         for k, serving in enumerate(servings(sweep, arms)):
-            policy = _fit(build_policy(serving["policy"]), given.spec, logs, fits)
+            policy = given.fit(build_policy(serving["policy"]), fits)
             lived = _lived(given, f"{name}, point {k + 1}", serving, policy)
             tasks |= {(name, k, m): task for m, task in lived.items()}
     return tasks
 
 
-def _fronts(experiment: Experiment, given: _Base) -> dict[tuple[int, int], Task]:
+def _fronts(experiment: Experiment, given: Foundations) -> dict[tuple[int, int], Task]:
     """Rankers that know the truth, from all weight on the second goal to all on the first."""
     columns = front_columns(experiment)
     n, spec = experiment.truth.front, given.spec
@@ -223,7 +232,7 @@ MOST_JUDGED, MOST_DAYS = 100_000, 3  # impressions, and days that they may be of
 
 
 def _cards(
-    experiment: Experiment, given: _Base, policies: Mapping[str, Task]
+    experiment: Experiment, given: Foundations, policies: Mapping[str, Task]
 ) -> tuple[dict[int, Task], dict[str, Task]]:
     """What the scorecard is made by: impressions of the first market, and every policy judged on them."""
     arms, warm = experiment.experiment.arms, given.spec["warmup"]
@@ -272,5 +281,5 @@ def front_columns(experiment: Experiment) -> tuple[str, str] | None:
     return (first.numerator, second.numerator) if fine and first.numerator != second.numerator else None
 
 
-def _serving(arm: Mapping[str, Any]) -> dict[str, Any]:
+def serving_of(arm: Mapping[str, Any]) -> dict[str, Any]:
     return {"policy": arm["policy"], "explore": arm["explore"]}

@@ -89,17 +89,24 @@ def _base_problems(document: Document, place: Place, sweep: Mapping[str, Any]) -
 
 def _base(document: Document, sweep: Mapping[str, Any]) -> Serving | None:
     """What is varied, spelled out; nothing where that is wrong itself and told elsewhere."""
-    arms, arm = document.get(("experiment", "arms")), sweep.get("arm")
+    arm = sweep.get("arm")
     if (arm is None) == (sweep.get("policy") is None):
         return None
-    explore: Any = None
-    policy = sweep.get("policy")
     if arm is not None:
-        section = arms.get(arm) if isinstance(arms, dict) and isinstance(arm, str) else None
-        if not isinstance(section, dict):
-            return None
-        policy = section.get("policy") or document.get(("warmup", "policy")) or "production"
-        explore = section.get("explore")
+        return base_of_arm(document, arm)
+    return None if policy_problems(sweep["policy"]) else unexplored(_spelled_out(_mapping(sweep["policy"])))
+
+
+def base_of_arm(document: Document, arm: object) -> Serving | None:
+    """An arm of a document, spelled out; nothing where there is none or it is wrong itself."""
+    arms = document.get(("experiment", "arms"))
+    section = arms.get(arm) if isinstance(arms, dict) and isinstance(arm, str) else None
+    if not isinstance(section, dict):
+        return None
+    policy, explore = (
+        section.get("policy") or document.get(("warmup", "policy")) or "production",
+        section.get("explore"),
+    )
     if policy_problems(policy):
         return None
     serves = unexplored(_spelled_out(_mapping(policy)))
@@ -109,22 +116,22 @@ def _base(document: Document, sweep: Mapping[str, Any]) -> Serving | None:
 def _point_problems(document: Document, place: Place, sweep: Mapping[str, Any], base: Serving) -> Iterator[Problem]:
     key, values, points = sweep.get("key"), sweep.get("values"), sweep.get("points")
     of = f"the policy of {sweep['arm']}" if sweep.get("arm") is not None else "this policy"
-    if isinstance(key, str) and (wrong := _key_problem(key, base, of)):
+    if isinstance(key, str) and (wrong := key_problem(key, base, of)):
         yield Problem((*place, "key"), wrong)
     elif isinstance(key, str) and isinstance(values, list):
         for n, value in enumerate(values):
-            yield from _value_problems(document, (*place, "values", n), base, {key: value})
+            yield from value_problems(document, (*place, "values", n), base, {key: value})
     for n, point in enumerate(points if isinstance(points, list) else []):
         if not isinstance(point, dict):
             continue
-        wrongs = {name: text for name in point if (text := _key_problem(name, base, of) or _below_another(name, point))}
+        wrongs = {name: text for name in point if (text := key_problem(name, base, of) or _below_another(name, point))}
         yield from (Problem((*place, "points", n, name), text) for name, text in wrongs.items())
         if not wrongs:
-            yield from _value_problems(document, (*place, "points", n), base, point)
+            yield from value_problems(document, (*place, "points", n), base, point)
 
 
-def _key_problem(key: str, base: Serving, of: str) -> str:
-    """What is wrong with a path below an arm; nothing where it leads to a value."""
+def key_problem(key: str, base: Serving, of: str) -> str:
+    """What is wrong with a path below an arm; nothing where it leads to a value. of: what it is, for the reader."""
     first, *steps = key.split(".")
     if key != EXPLORATION and (first != "policy" or not steps):
         return f"must be {EXPLORATION} or a path below policy, such as policy.weights.buy, got {key!r}"
@@ -148,7 +155,8 @@ def _below_another(key: str, point: Iterable[str]) -> str:
     return f"must not be below another key of its point, got it below {above}; put its value in there" if above else ""
 
 
-def _value_problems(document: Document, place: Place, base: Serving, changes: Mapping[str, Any]) -> Iterator[Problem]:
+def value_problems(document: Document, place: Place, base: Serving, changes: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with a base of which some keys are replaced."""
     changed = dict(base)
     for key, value in changes.items():
         changed = _put(changed, key.split("."), value)

@@ -36,6 +36,7 @@ class Task:
     needs: by role, the tasks that must be done before.
     context: further arguments that are handed over but change nothing in the result.
     weight: rough CPU seconds against other tasks; the dearest ready task starts first.
+    place: what it loads, if it is worth keeping: a process that has been there is preferred.
     """
 
     stage: str
@@ -45,6 +46,7 @@ class Task:
     needs: Mapping[str, Task] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    place: str = ""
 
     @cached_property
     def key(self) -> str:

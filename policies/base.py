@@ -70,6 +70,17 @@ class AbstractPolicy(ABC):
         """
         return {}
 
+    def predictions(self, requests: Requests) -> dict[str, Floats]:
+        """What the score is fused from, by name, each of shape (R, C): made by the fit alone, whatever the fusion.
+
+        Empty for a policy whose score is one piece.
+        """
+        return {}
+
+    def fused(self, predictions: Mapping[str, Floats], requests: Requests) -> Scores:
+        """The score from `predictions`, so that many fusions of one fit share them; equal to `score` in every bit."""
+        return self.score(requests)
+
     def outcomes(self) -> frozenset[str]:
         """Outcomes that a log must have for `fit`, known before there is a log; none for what learns nothing."""
         return frozenset()

@@ -57,8 +57,14 @@ class AbstractCvr(AbstractPolicy):
         cvr, ctcvr = self.derived(predicted["ctr"], predicted["conversion"])
         return {"ctr": predicted["ctr"], "cvr": cvr, "ctcvr": ctcvr}
 
+    def predictions(self, requests: Requests) -> dict[str, Floats]:
+        return self.goals(requests)
+
+    def fused(self, predictions: Mapping[str, Floats], requests: Requests) -> Scores:
+        return as_scores(self.fusion({**predictions, "price": prices(requests)}), requests)
+
     def score(self, requests: Requests) -> Scores:
-        return as_scores(self.fusion(self.goals(requests) | {"price": prices(requests)}), requests)
+        return self.fused(self.predictions(requests), requests)
 
     def notes(self) -> list[str]:
         return self.models_.notes()

@@ -76,17 +76,28 @@ class AbstractFusion(AbstractPolicy):
         self.models_ = GoalModels.of(fitted)
         return self
 
-    def goals(self, requests: Requests) -> dict[str, Floats]:
+    def predictions(self, requests: Requests) -> dict[str, Floats]:
         features = self.models_.features
         if features is None:
             return {}
-        goals = self.models_.predict(features.inputs(requests))
+        inputs = features.inputs(requests)
+        return {goal: model.predict(inputs) for goal, model in self.models_.models.items()}
+
+    def goals(self, requests: Requests) -> dict[str, Floats]:
+        return self._as_believed(self.predictions(requests))
+
+    def _as_believed(self, predictions: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Goals as they enter the rule: off where they are rehearsed to be, and ctcvr of what they are then."""
+        goals = dict(predictions)
         for goal, factor in self.miscalibrated.items():
             goals[goal] = np.minimum(factor * goals[goal], np.inf if goal == "stay" else 1.0)
         return with_ctcvr(goals)
 
+    def fused(self, predictions: Mapping[str, Floats], requests: Requests) -> Scores:
+        return as_scores(self._rule(self._as_believed(predictions) | {"price": prices(requests)}), requests)
+
     def score(self, requests: Requests) -> Scores:
-        return as_scores(self._rule(self.goals(requests) | {"price": prices(requests)}), requests)
+        return self.fused(self.predictions(requests), requests)
 
     def notes(self) -> list[str]:
         return self.models_.notes()

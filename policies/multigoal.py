@@ -79,8 +79,14 @@ class AbstractMultiGoal(AbstractPolicy):
         heads = sorted({head for paths in chain.goals.values() for head in of(paths)})
         return {head: sigmoid(logits[head]).astype(np.float64) for head in heads}
 
+    def predictions(self, requests: Requests) -> dict[str, Floats]:
+        return self.goals(requests)
+
+    def fused(self, predictions: Mapping[str, Floats], requests: Requests) -> Scores:
+        return as_scores(self.fusion({**predictions, "price": prices(requests)}), requests)
+
     def score(self, requests: Requests) -> Scores:
-        return as_scores(self.fusion(self.goals(requests) | {"price": prices(requests)}), requests)
+        return self.fused(self.predictions(requests), requests)
 
     def notes(self) -> list[str]:
         return self.notes_

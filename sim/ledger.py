@@ -5,6 +5,8 @@ Counts, cents and milliseconds are whole numbers, so totals are the same in any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sim.actions import FunnelSpec
@@ -178,35 +180,48 @@ class Expectations:
     action as far as it is expected to count before the horizon. Visits, impressions and days are as they
     happened. Columns as in `Totals`, then `eventual_` ones without the horizon for what is late. Where users
     share something, what is late depends on everybody's luck: use `Totals` for those columns.
+
+    Args:
+        horizon: second before which a late action counts.
+        only: columns that are wanted, in this order; without it, all. Of a few, a visit costs half as much.
     """
 
-    def __init__(self, world: World, horizon: int) -> None:
+    def __init__(self, world: World, horizon: int, only: Sequence[str] | None = None) -> None:
         self.horizon = horizon
         self.money = [name for name in ("value_cents", "net_cents") if name in ledger_columns(world.scenario)]
         late = [*world.scenario.funnel.late, *self.money]
-        self.columns = (*ledger_columns(world.scenario), *(EVENTUAL + name for name in late))
+        every = (*ledger_columns(world.scenario), *(EVENTUAL + name for name in late))
+        self.columns = every if only is None else tuple(only)
         self.totals: Floats = np.zeros((len(world.people), len(self.columns)))
         self._days = Totals(world, 0)
 
     def served(self, wave: Served) -> None:
         funnel, spec, met, click = wave.world.funnel, wave.world.scenario.funnel, wave.shown, wave.click_probability
         self._days.served(wave)
-        for name in ("visits", "impressions", "active_days", "returned_1", "returned_7"):
-            at = self.columns.index(name)
-            self.totals[wave.user, at] = self._days.totals[wave.user, at]
-        seconds = click * funnel.mean_stay(met)
-        self._add_pages(wave, "stay_ms", 1000 * seconds)
-        if "watched_milli" in self.columns:
-            self._add_pages(wave, "watched_milli", 1e6 * seconds / wave.world.catalogue.length[wave.item])
+        for name in set(self.columns) & {"visits", "impressions", "active_days", "returned_1", "returned_7"}:
+            known = self._days.totals[wave.user, self._days.columns.index(name)]
+            self.totals[wave.user, self.columns.index(name)] = known
+        if self._wants("stay_ms", "watched_milli"):
+            seconds = click * funnel.mean_stay(met)
+            self._add_pages(wave, "stay_ms", 1000 * seconds)
+            if self._wants("watched_milli"):
+                self._add_pages(wave, "watched_milli", 1e6 * seconds / wave.world.catalogue.length[wave.item])
         applying = {action.parent for action in spec.actions.values() if action.decided_by}
-        for name in spec.actions:
+        for name, action in spec.actions.items():
+            fits = name in applying and self._wants("fit_milli")
+            worth = self.money if action.units else ["net_cents"] if action.refunds else []
+            if not (fits or self._wants(*(prefix + c for prefix in ("", EVENTUAL) for c in (name, *worth)))):
+                continue
             happens = click * funnel.probability_after_click(name, met)
             if spec.is_late(name):
                 self._add_late(wave, name, happens)
                 continue
             self._add_pages(wave, name, happens)
-            if name in applying:
+            if fits:
                 self._add_pages(wave, "fit_milli", 1000 * happens * logistic(funnel.fit(met)))
+
+    def _wants(self, *columns: str) -> bool:
+        return any(column in self.columns for column in columns)
 
     def _add_late(self, wave: Served, name: str, happens: Floats) -> None:
         spec = wave.world.scenario.funnel
@@ -239,5 +254,7 @@ class Expectations:
         """Nothing to do: totals are always up to date."""
 
     def _add_pages(self, wave: Served, column: str, per_slot: Floats) -> None:
+        if column not in self.columns:
+            return
         per_visit = np.bincount(wave.visit_of, per_slot.sum(axis=1), minlength=len(wave.user))
         self.totals[wave.user, self.columns.index(column)] += per_visit

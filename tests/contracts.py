@@ -209,6 +209,15 @@ def the_outcomes_that_it_needs_are_known_before_a_fit_and_suffice(case: Case) ->
             again(case.policy).fit(with_only(case.log, set(case.log.outcomes) - {name}))
 
 
+def fusing_predictions_made_before_scores_the_same_bits(case: Case) -> None:
+    """What a tuner keeps of one fit, to score many fusions by, gives the score that is served."""
+    policy = case.policy
+    predictions = policy.predictions(case.requests)
+    for name, values in predictions.items():
+        assert values.shape == case.requests.candidates.shape, name
+    assert_same_bits(policy.fused(predictions, case.requests), policy.score(case.requests))
+
+
 CHECKS: tuple[Callable[[Case], None], ...] = (
     scores_are_finite_float32_of_the_candidates,
     scoring_twice_gives_the_same_bits,
@@ -218,6 +227,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     users_that_the_log_does_not_know_are_served,
     items_that_the_log_has_never_shown_are_served,
     goals_are_named_and_on_their_own_scale,
+    fusing_predictions_made_before_scores_the_same_bits,
     the_spec_is_plain_and_means_the_same_policy_when_read_back,
     equal_spec_and_log_learn_the_same_bits,
     what_is_learned_is_arrays_without_objects,
