@@ -13,6 +13,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("experiments.commands.run", "Run an experiment and report what each arm gains and pays."),
     "analyze": ("experiments.commands.analyze", "Analyse a table of your own experiment."),
     "plan": ("experiments.commands.plan", "Tell how many users or days a test needs, from its warm-up alone."),
+    "tune": ("experiments.commands.tune", "Search an arm's parameters offline, and confirm what is picked."),
+    "evaluate": ("experiments.commands.evaluate", "Tell from a log what another policy would have earned."),
     "compare": ("experiments.commands.compare", "Set policies of several finished runs side by side."),
     "new": ("experiments.commands.new", "Write a commented experiment to start from."),
     "validate": ("experiments.commands.validate", "Check an experiment and say everything that is wrong with it."),

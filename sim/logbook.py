@@ -21,7 +21,7 @@ from sim.records import LOG_COLUMNS, Column, Ints, Items, Log, Users
 from sim.served import Counts, Orders, Served
 from sim.world import World
 
-LOG_FILE, HIDDEN_FILE = "impressions.parquet", "truth.parquet"
+LOG_FILE, HIDDEN_FILE, CANDIDATES_FILE = "impressions.parquet", "truth.parquet", "candidates.parquet"
 HORIZON = b"horizon"
 _ITEM_COLUMNS = ("category", "price", "rating", "length")
 ROWS_PER_GROUP = 131_072  # a row group of 20 columns is then about 3 MB: small in memory, large enough to compress
@@ -166,7 +166,11 @@ def read_log(folders: Sequence[Path], max_rows: int | None = None, seed: int = 0
         max_rows: keep a random share of whole requests so that at most so many rows remain.
         seed: of that choice.
     """
-    chosen = _choose_requests(folders, max_rows, seed)
+    return read_requests(folders, _choose_requests(folders, max_rows, seed))
+
+
+def read_requests(folders: Sequence[Path], chosen: Ints | None) -> Log:
+    """Read the rows of some requests from the logs of several markets; None for all. chosen: their ids."""
     parts = [table for folder in folders for table in _read(folder / LOG_FILE, chosen)]
     if not parts:
         raise ValueError(f"the log holds no impressions in {', '.join(str(f) for f in folders)}")
@@ -209,6 +213,28 @@ def read_public(folders: Sequence[Path]) -> tuple[Users, Items]:
         Users(*(users[name].to_numpy() for name in ("user", "segment", "price_band"))),
         Items(**{name: items[name].to_numpy() for name in _ITEM_COLUMNS}, popularity=popularity),
     )
+
+
+def write_candidates(folder: Path, world: World, days: range) -> None:
+    """Write the candidate pools of some days beside the log: from what a request was served.
+
+    A row per day, pool and candidate, in the order in which rankers are given them; pools are as in the log's column
+    `pool`. With it and the public tables every request of the log can be ranked anew.
+    """
+    pools: Ints = np.stack([world.pools(day) for day in days])  # (days, P, C)
+    day = np.broadcast_to(np.array(days)[:, None, None], pools.shape)
+    pool = np.broadcast_to(np.arange(pools.shape[1])[:, None], pools.shape)
+    columns = {"day": day, "pool": pool, "item": pools}
+    table = pa.table({name: values.reshape(-1).astype(_TYPES[name]) for name, values in columns.items()})
+    pq.write_table(table, folder / CANDIDATES_FILE, compression="zstd")
+
+
+def read_candidates(folder: Path) -> tuple[Ints, Ints]:
+    """The days of `write_candidates`, shape (D,), and their pools, item ids of shape (D, P, C)."""
+    table = pq.read_table(folder / CANDIDATES_FILE)
+    days = np.unique(table["day"].to_numpy())
+    n_pools = int(table["pool"].to_numpy().max()) + 1
+    return days.astype(np.int64), table["item"].to_numpy().astype(np.int64).reshape(len(days), n_pools, -1)
 
 
 def _observed(wave: Served) -> dict[str, Column]:

@@ -15,7 +15,7 @@ from experiments.strangers import supervised
 from sim.clock import DAY
 from sim.engine import Arm, opening, simulate
 from sim.ledger import Totals
-from sim.logbook import Logbook, write_public
+from sim.logbook import Logbook, write_candidates, write_public
 from sim.served import Orders, Served
 from sim.world import World
 
@@ -24,7 +24,7 @@ REHEARSAL = "rehearsal"  # folder of the second half's moments
 
 
 def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progress) -> dict[str, Any]:
-    """Leaves log, public tables, state and totals, and moments by day: what a test is planned with."""
+    """Leaves log, public tables, candidate pools, state and totals, and moments by day: what a test is planned with."""
     section, days, luck = world_section(arguments), arguments["days"], arguments["seed"]["luck"]
     world = section.build(arguments["seed"]["world"], arguments["market"])
     arm = Arm(NAME, supervised(build_policy(arguments["policy"])), arguments["temperature"])
@@ -39,6 +39,7 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     save_totals(out / TOTALS, world, totals.columns, totals.totals, after.satisfaction)
     save_state(out / STATE, after)
     write_public(out, world.people.public, world.items)
+    write_candidates(out, world, range(days))
     moments.save(out)
     rehearsal.save(out / REHEARSAL)
     return {"checksum": checksum, "impressions": counter.n_impressions}
