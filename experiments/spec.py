@@ -23,10 +23,12 @@ from experiments.sections.faults import FaultsSection
 from experiments.sections.metrics import MetricsSection
 from experiments.sections.seeds import Seeds
 from experiments.sections.truth import TruthSection
+from experiments.sections.tune import TuneSection
 from experiments.sections.warmup import WarmupSection
 from experiments.sections.world import WorldSection
 from experiments.strangers import StrangerError, adopt, is_reference
 from experiments.sweeps import resolved_sweep, sweep_problems
+from experiments.tuning.keys import tune_problems
 from policies.base import AbstractPolicy, plain
 
 LIBRARY = Path(__file__).parent / "library"
@@ -52,6 +54,7 @@ class Experiment(Section):
     analysis: AnalysisSection = AnalysisSection()
     faults: FaultsSection = FaultsSection()
     finding: Finding | None = None
+    tune: TuneSection | None = None
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ class Experiment(Section):
     def identity(self) -> str:
         """A hash of everything the run depends on."""
         values = self.resolved()
-        del values["world"]["scenario"]["targets"]  # changes no result
+        del values["world"]["scenario"]["targets"], values["tune"]  # change no result of a run
         if not self.world.sharing:  # where users share, a wave finds the shelf as it was when its tick began
             del values["world"]["tick_minutes"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -98,6 +101,7 @@ class Experiment(Section):
                 ),
                 "experiment": test.in_half_the_days(),
                 "analysis": self.analysis.model_copy(update={"looks": looks}),
+                "tune": self.tune and self.tune.quick(),
             }
         )
 
@@ -151,7 +155,7 @@ def validate(document: Document) -> Experiment:
     except ValidationError as invalid:
         schema = Experiment.model_json_schema()
         problems += [problem for error in invalid.errors() for problem in translate(dict(error), (), schema)]
-    problems += [*cross_problems(document), *sweep_problems(document)]
+    problems += [*cross_problems(document), *sweep_problems(document), *tune_problems(document)]
     if problems:
         raise SpecError(sorted_lines(document, problems))
     assert experiment is not None

@@ -22,6 +22,7 @@ PROMISED = ("experiment.yaml", "results.csv", "truth.csv", "decision.json", *PAG
 _OURS = (
     *PROMISED,
     *("cov.npz", "daily.csv", "front.csv", "scorecard.csv", "segments.csv", "sweeps.csv"),
+    *("study.journal", "trials.csv", "tuned.yaml", "tuning.json", "tuning.html", "tuning.png"),
     *(IDENTITY, "policies", "tasks", "log", "hidden"),
 )
 _LOCK = ".lock"
@@ -114,6 +115,12 @@ class RunFolder:
         _remove(final)
         draft.rename(final)
 
+    def adopt(self, task: Task, source: RunFolder) -> None:
+        """Take the result of a task from another run, by links where the file system has them."""
+        draft = self.draft(task)
+        shutil.copytree(source.result(task), draft, copy_function=_linked, dirs_exist_ok=True)
+        draft.rename(self.result(task))
+
     def _draft(self, task: Task) -> Path:
         return self.tasks / f".draft-{task.folder}-{os.getpid()}"
 
@@ -146,6 +153,10 @@ def write_text(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
+
+
+def _linked(source: str, target: str) -> None:
+    link(Path(source), Path(target))
 
 
 def link(source: Path, target: Path) -> None:

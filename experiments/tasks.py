@@ -18,6 +18,7 @@ _SOURCES = (
     "policies",
     "experiments/stages",
     "experiments/analysis",
+    "experiments/offpolicy",
     "experiments/assignment.py",
     "experiments/policy_spec.py",
     "experiments/strangers.py",

@@ -122,8 +122,7 @@ class AbstractPolicy(ABC):
 
     def restore_from(self, folder: Path) -> Self:
         """Take over what a policy of equal `fit_spec` saved, and return self; needs no torch."""
-        with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
-            return self.restore({key: arrays[key] for key in arrays.files})
+        return self.restore(saved(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -146,6 +145,12 @@ class AbstractPolicy(ABC):
     def json_schema(cls) -> dict[str, Any]:
         """The keys of its YAML, `type` apart, as a JSON schema."""
         return TypeAdapter(cls).json_schema()
+
+
+def saved(folder: Path) -> dict[str, Column]:
+    """What `save` wrote of a policy's learning."""
+    with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
 
 
 def plain(values: Any) -> Any:
