@@ -68,10 +68,13 @@ class Foundations:
     def split(self) -> dict[str, Any]:
         return {**self.base, "seed": self.spec["seed"]}
 
-    def fit(self, policy: AbstractPolicy, fits: dict[str, Task]) -> Task:
-        """The task that fits a policy on the warm-up's log, entered into `fits`; equal fits are one task."""
+    def fit(self, policy: AbstractPolicy, fits: dict[str, Task], half: bool = False) -> Task:
+        """The task that fits a policy on the warm-up's log, entered into `fits`; equal fits are one task.
+
+        half: of its visits alone, so that the others can judge what it learned; see `stages.fit.half_of`.
+        """
         logs = {f"log {m:06d}": task for m, task in self.warmups.items()}
-        return _fit(policy, self.spec, logs, fits)
+        return _fit(policy, self.spec, logs, fits, half)
 
 
 def foundations(experiment: Experiment) -> Foundations:
@@ -114,14 +117,18 @@ def _world(spec: Mapping[str, Any]) -> dict[str, Any]:
     return world
 
 
-def _fit(policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Task], fits: dict[str, Task]) -> Task:
+def _fit(
+    policy: AbstractPolicy, spec: Mapping[str, Any], logs: Mapping[str, Task], fits: dict[str, Task], half: bool
+) -> Task:
     """The task that fits a policy; equal fits are one task."""
-    models = {f"model {name}": _fit(model, spec, logs, fits) for name, model in policy.needs().items()}
-    arguments = {
+    models = {f"model {name}": _fit(model, spec, logs, fits, half) for name, model in policy.needs().items()}
+    arguments: dict[str, Any] = {
         "fit": named(policy, policy.fit_spec()),
         "max_train_rows": spec["warmup"]["max_train_rows"],
         "seed": {"luck": spec["seed"]["luck"]},
     }
+    if half:
+        arguments["half"] = True
     name = policy.name if policy.name != "goal" else f"goal {policy.spec().get('goal', '')}"
     cost = 0.1 if models or not policy.learns else 10
     # Fusion comes after the fit: it is handed over to build the policy, and is no part of the key.

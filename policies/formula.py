@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from policies.base import GOALS, nearest
-from sim.records import Floats
+from sim.records import Floats, Ints
 
 FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "log1p": lambda x: np.log1p(np.maximum(x, TINY - 1)),
@@ -68,11 +68,25 @@ class Formula:
         self.goals = sorted(names - set(self.params))
         _check(self._tree)
         self._check_names(names)
+        self._names = {id(node): _names(node) for node in ast.walk(self._tree)}
 
     def __call__(self, values: Mapping[str, Floats]) -> Floats:
         """The value for goals given by name, each of shape (R, C)."""
         with np.errstate(over="ignore"):
             return _value(self._tree, {**self.params, **values})
+
+    def over(self, values: Mapping[str, Floats], items: Mapping[str, Floats], at: Ints) -> Floats:
+        """The same where some values belong to the item alone: their part of the formula is reckoned once per item.
+
+        A power costs 20 ns and a look-up 1; of a price to a power, a tenth of what fusing a request costs is saved.
+
+        Args:
+            values: by goal, shape (R, C). items: by goal, shape (n_items,). at: shape (R, C), rows of items.
+        """
+        of_item: dict[str, Floats | float] = {**self.params, **items}
+        alone = {node for node, names in self._names.items() if names & set(items) and names <= set(of_item)}
+        with np.errstate(over="ignore"):
+            return _over(self._tree, {**self.params, **values}, of_item, alone, at)
 
     def _check_names(self, names: set[str]) -> None:
         for name, number in self.params.items():
@@ -107,6 +121,33 @@ def _check(node: ast.AST) -> None:
                 f"may hold numbers, names, + - * / ** and {', '.join(FUNCTIONS)} of one argument, "
                 f"got {ast.unparse(node)[:60]!r} at column {column}; rewrite that part"
             )
+
+
+def _names(node: ast.AST) -> frozenset[str]:
+    """Goals and parameters that a part of a formula names."""
+    return frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name)) - set(FUNCTIONS)
+
+
+def _over(
+    node: ast.AST,
+    values: Mapping[str, Floats | float],
+    of_item: Mapping[str, Floats | float],
+    alone: Collection[int],
+    at: Ints,
+) -> Floats:
+    """The value of a node; of one that is `alone` with items' values, looked up in its value for every item."""
+    if id(node) in alone:
+        return _value(node, of_item).take(at)
+    match node:
+        case ast.BinOp(left, op, right):
+            a, b = (_over(part, values, of_item, alone, at) for part in (left, right))
+            return np.clip(_BINARY[type(op)](a, b), -HUGE, HUGE)
+        case ast.UnaryOp(op, operand):
+            value = _over(operand, values, of_item, alone, at)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.Call(ast.Name(name), [argument]):
+            return FUNCTIONS[name](_over(argument, values, of_item, alone, at))
+    return _value(node, values)
 
 
 def _value(node: ast.AST, values: Mapping[str, Floats | float]) -> Floats:

@@ -125,8 +125,13 @@ class FormulaPolicy(AbstractFusion):
     formula: str
     params: Mapping[str, float] = field(default_factory=dict)
 
-    def rule(self) -> Rule:
+    def rule(self) -> Formula:
         return Formula(self.formula, self.params)
+
+    def fused(self, predictions: Mapping[str, Floats], requests: Requests) -> Scores:
+        assert isinstance(self._rule, Formula)
+        price = {"price": requests.items.price / 100}
+        return as_scores(self._rule.over(self._as_believed(predictions), price, requests.candidates), requests)
 
     def fit(self, log: Log, fitted: Mapping[str, AbstractPolicy] | None = None) -> Self:
         there = goals_of(log)

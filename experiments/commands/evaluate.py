@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.option("--log", "log_path", required=True, type=click.Path(path_type=Path), help="CSV or Parquet.")
-@click.option("--map", "mapping", required=True, metavar="KEY=COLUMN,...", help="What the columns mean; keys below.")
+@click.argument("spec", required=False)
+@click.option("--log", "log_path", type=click.Path(path_type=Path), help="CSV or Parquet.")
+@click.option("--map", "mapping", metavar="KEY=COLUMN,...", help="What the columns mean; keys below.")
 @click.option(
     "--policy",
     type=click.Choice(["uniform", "columns"]),
@@ -26,11 +28,28 @@ if TYPE_CHECKING:
 )
 @click.option("--estimator", metavar="NAME", help="One alone.  [default: all that the log has columns for]")
 @click.option("--beside", type=click.Path(path_type=Path), help="A log of the policy itself, to compare with.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="With SPEC: override any key.")
+@click.option("--out", type=click.Path(path_type=Path), help="With SPEC: folder.  [default: runs/NAME-rehearsal]")
+@click.option("--workers", type=click.IntRange(1, 256), default=lambda: min(os.cpu_count() or 1, 8), help="With SPEC.")
+@click.option("--quick", is_flag=True, help="With SPEC: a tenth of the users.")
 @click.option("--json", "as_json", is_flag=True, help="Print estimates and diagnostics as JSON.")
 def command(
-    log_path: Path, mapping: str, policy: str | None, estimator: str | None, beside: Path | None, as_json: bool
+    spec: str | None,
+    log_path: Path | None,
+    mapping: str | None,
+    policy: str | None,
+    estimator: str | None,
+    beside: Path | None,
+    sets: tuple[str, ...],
+    out: Path | None,
+    workers: int,
+    quick: bool,
+    as_json: bool,
 ) -> None:
-    """Evaluate another policy on a log with propensities.
+    """Evaluate another policy on a log with propensities; or, with SPEC, rehearse estimators beside the truth.
+
+    SPEC is an experiment with `tune`: a grid of its settings is valued by each of tune.log.rehearse.estimators, on
+    logs of each of its temperatures, and held against what the settings truly do.
 
     Without request=, every row stands by itself. With request=, rows are of slates, and what the policy would show is
     given by target_rank= or target_propensity=.
@@ -50,6 +69,15 @@ def command(
       seesaw evaluate --log men.csv --policy uniform \\
           --map reward=click,propensity=propensity_score,slot=position,action=item_id
     """
+    if spec is not None:
+        if log_path or mapping:
+            refuse([f"{spec}: must stand without --log and --map, which are for a table; drop one of them"])
+        from experiments.commands.rehearse import rehearse_spec
+
+        rehearse_spec(spec, sets, out, workers, quick=quick, as_json=as_json)
+        return
+    if log_path is None or mapping is None:
+        refuse(["must have --log and --map, or an experiment; such as: seesaw evaluate ope_vs_truth"])
     from experiments.offpolicy.reading import evaluate
     from experiments.tables.reading import TableError
 

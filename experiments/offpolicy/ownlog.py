@@ -16,7 +16,7 @@ from policies.base import AbstractPolicy
 from sim import draws
 from sim.logbook import CANDIDATES_FILE, LOG_FILE, read_candidates, read_requests
 from sim.ranking import ranked, utilities
-from sim.records import Floats, Ints, Log, Ranker, Requests
+from sim.records import Bools, Floats, Ints, Log, Ranker, Requests
 
 MOST_REQUESTS = 20_000  # lifts of CTR are then known to .8 points, of GMV to 3; 20 s of CPU, 1 GB at 100 candidates
 BLOCK = 2_000  # requests scored at a time
@@ -32,7 +32,7 @@ def slates_of(
     most_requests: int = MOST_REQUESTS,
     seed: int = 0,
     predictions: Predictions | None = None,
-    without: Ints | None = None,
+    judging: Callable[[Ints], Bools] | None = None,
 ) -> Slates:
     """Slates of a random share of whole users, with their requests.
 
@@ -41,14 +41,14 @@ def slates_of(
         logging_policy, temperature: what served, as the log was written.
         most_requests: users are taken, in keyed random order, as long as their requests are no more than these.
         predictions: goals by name (R, C) of some requests, features of the outcome model beside public ones.
-        without: ids of users that are left out, such as those that the targets were fitted on.
+        judging: of ids of requests (n,), which may be taken; leave out those that the targets were fitted on.
 
     Raises:
         ValueError: no candidates beside the log, no exploration, or propensities that another policy wrote.
     """
     if temperature <= 0:
         raise ValueError(f"explore.temperature: must be above 0 in the log to evaluate others on it, got {temperature}")
-    log = read_requests(folders, _chosen(folders, most_requests, seed, without))
+    log = read_requests(folders, _chosen(folders, most_requests, seed, judging))
     requests, first = _requests(folders, log)
     score = in_blocks(logging_policy.score, requests)
     shown, slot, page = _shown(log, requests, first)
@@ -81,7 +81,7 @@ def in_blocks(score: Callable[[Requests], F32], requests: Requests) -> F32:
     return np.concatenate([score(requests.take(rows[start : start + BLOCK])) for start in rows[::BLOCK]])
 
 
-def _chosen(folders: Sequence[Path], most: int, seed: int, without: Ints | None) -> Ints:
+def _chosen(folders: Sequence[Path], most: int, seed: int, judging: Callable[[Ints], Bools] | None) -> Ints:
     """Ids of the requests of the users that are taken."""
     for folder in folders:
         if not (folder / CANDIDATES_FILE).exists():
@@ -92,8 +92,9 @@ def _chosen(folders: Sequence[Path], most: int, seed: int, without: Ints | None)
     request = np.concatenate([table["request"].to_numpy() for table in columns])
     request, first = np.unique(request, return_index=True)
     user = np.concatenate([table["user"].to_numpy() for table in columns])[first].astype(np.int64)
-    if without is not None:
-        request, user = (ids[~np.isin(user, without)] for ids in (request, user))
+    if judging is not None:
+        may = judging(request.astype(np.int64))
+        request, user = request[may], user[may]
     ids, of_request, n = np.unique(user, return_inverse=True, return_counts=True)
     order = np.argsort(draws.fold(draws.root(seed, "evaluated users"), ids), kind="stable")
     taken = np.zeros(len(ids), dtype=bool)

@@ -120,15 +120,27 @@ class Budget(Section):
     batch: Annotated[int, Ge(1), Le(64)] = 4
 
 
+Estimator = Literal["auto", "dr", "dm", "pbm", "ips", "snips", "reading_dr", "cascade_dr", "rips", "slate_ips"]
+
+
+class Rehearse(Section):
+    """What `seesaw evaluate SPEC` holds against the truth. temperatures: of the warm-up's exploration, a log each."""
+
+    temperatures: Annotated[list[Annotated[float, Gt(0), Le(1000)]], Field(min_length=1, max_length=20)] = [0.5]
+    estimators: Annotated[list[Estimator], Field(min_length=1)] = ["slate_ips", "ips", "snips", "pbm", "dm", "dr"]
+
+
 class FromLog(Section):
     """How settings are valued on a log.
 
     estimator: auto takes doubly robust estimates by position, or by what is read above where a test of the click model
         says so; or one of those in docs/offpolicy.md. requests: at most so many of the log are ranked anew.
+    rehearse: what `seesaw evaluate SPEC` tries.
     """
 
-    estimator: str = "auto"
+    estimator: Estimator = "auto"
     requests: Annotated[int, Ge(100), Le(1_000_000)] = 20_000
+    rehearse: Rehearse = Rehearse()
 
 
 class ByHand(Section):

@@ -8,10 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.policy_spec import build_policy
 from experiments.stages.common import Needs, Progress
 from experiments.strangers import fit
+from sim import draws
 from sim.logbook import read_log
+from sim.records import Bools, Ints
 
 
 def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progress) -> dict[str, Any]:
@@ -23,6 +27,8 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
         return {"notes": [], "rows": 0}
     log_folders = [needs[role] for role in sorted(needs) if role.startswith("log ")]
     log = read_log(log_folders, arguments["max_train_rows"], arguments["seed"]["luck"])
+    if arguments.get("half"):
+        log = log.take(half_of(log.request, arguments["seed"]["luck"]))
     for module in policy.loads:
         import_module(module)
     began = time.process_time()
@@ -30,3 +36,11 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     seconds = time.process_time() - began
     policy.save(out)
     return {"notes": policy.notes(), "rows": len(log), "fit_seconds": seconds}
+
+
+def half_of(request: Ints, seed: int) -> Bools:
+    """Which visits a fit may learn from whose policies are judged on the log itself; the others judge.
+
+    Visits and not users: a model that has never met its judges would be served to them as to strangers.
+    """
+    return draws.uniform(draws.fold(draws.root(seed, "learned from"), request.astype(np.int64))) < 0.5

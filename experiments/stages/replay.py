@@ -1,6 +1,8 @@
 """Settings valued on the log of the warm-up, off-policy: what the logged requests would have earned, ranked by them.
 
-Leaves the same totals per user as `trials`, so that lifts, errors and their correlation are reckoned alike.
+Leaves the same totals per user as `trials`, so that lifts, errors and their correlation are reckoned alike. Settings
+are of models that learned from one half of the visits, and are judged on the other: a target is flattered by the log
+that it was fitted on, whatever the estimator.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from experiments.metrics import USERS
-from experiments.offpolicy.evaluator import Evaluator, Valued
+from experiments.offpolicy.evaluator import AUTO, Evaluator, Valued
 from experiments.offpolicy.ownlog import BLOCK, slates_of
 from experiments.offpolicy.ratios import ratio
 from experiments.policy_spec import build_policy
 from experiments.stages.common import Needs, Progress
+from experiments.stages.fit import half_of
 from experiments.stages.trials import TOTALS_OF_SETTINGS
 from experiments.strangers import supervised
 from policies.base import AbstractPolicy
@@ -34,9 +37,11 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
         estimator, requests: see `Evaluator` and `slates_of`.
     """
     folders = tuple(str(folder) for role, folder in sorted(needs.items()) if role.startswith("log "))
-    asked = {name: arguments[name] for name in ("logging", "requests", "estimator", "columns", "seed")}
+    asked = {name: arguments[name] for name in ("logging", "requests", "columns", "seed")}
     key = json.dumps(asked, sort_keys=True)
     evaluator = _evaluator(folders, key)
+    if arguments["estimator"] != AUTO:
+        evaluator = evaluator.by(arguments["estimator"])
     totals, told = [], []
     for setting, fit in zip(arguments["settings"], arguments["fits"], strict=True):
         folder = needs[f"policy {fit}"]
@@ -73,18 +78,20 @@ def _evaluator(folders: Sequence[str], key: str) -> Evaluator:
     """Slates, examination and outcome models, made once a process; they change no result."""
     asked = json.loads(key)
     logging = asked["logging"]
+    seed = asked["seed"]["luck"]
     slates = slates_of(
         [Path(folder) for folder in folders],
         supervised(build_policy(logging["policy"])),
         logging["temperature"],
         most_requests=asked["requests"],
-        seed=asked["seed"]["luck"],
+        seed=seed,
+        judging=lambda request: ~half_of(request, seed),
     )
     # Each column by itself: what metrics are made of is reckoned from its totals.
     metrics = {name: ratio(name, USERS) for name in asked["columns"] if name != "net_cents"}
     if "net_cents" in asked["columns"]:
         metrics |= {name: ratio(name, USERS) for name in ("value_cents", "refund_cents")}
-    return Evaluator(slates, metrics, estimator=asked["estimator"], seed=asked["seed"]["luck"])
+    return Evaluator(slates, metrics, estimator=AUTO, seed=seed)
 
 
 def _order(policy: AbstractPolicy, folder: str, folders: Sequence[str], key: str, evaluator: Evaluator) -> Ints:

@@ -128,7 +128,7 @@ def _pick(tuned: Tuned, name: str, trial: int, shown: Mapping[str, Number]) -> R
     promise = next((tuned.promises[taste] for taste in tastes if taste in tuned.promises), None)
     found = tuned.belief.found
     value, sd = (promise.value, promise.sd) if promise else (found.mean[trial], found.sd[trial])
-    chance = float(feasibility(Posterior(value[None], sd[None, :, None] ** 2), aim_of(question).bounds)[0])
+    chance = float(feasibility(Posterior(value[None], sd[:, None, None] ** 2), aim_of(question).bounds)[0])
     promised = {q.name: Number(float(value[m]), float(sd[m])) for m, q in enumerate(question.quantities)}
     return Row(name, tastes, trial, tuned.trials[trial], promised, shown, chance, _holds(question, shown))
 
@@ -167,8 +167,9 @@ def _headline(tuned: Tuned, rows: Sequence[Row]) -> str:
     question, tried = tuned.question, len(tuned.trials)
     if not tuned.picks:
         nearest = nearest_miss(tuned.belief)
+        cannot = "CAN'T TELL" if tuned.experiment.tune and tuned.experiment.tune.evaluate == "log" else "NO PICK"
         return (
-            f"NO PICK: no setting of {tried} holds {_limits(question)} with confidence {question.confidence:g}; the "
+            f"{cannot}: no setting of {tried} holds {_limits(question)} with confidence {question.confidence:g}; the "
             f"nearest is {params_text(tuned.trials[nearest])} with {tuned.belief.feasible[nearest]:.0%}. Loosen a "
             f"limit, widen the ranges, or search longer."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.tuning.gains import hypervolume
 from experiments.tuning.posterior import Posterior, feasibility, posterior, reported
-from experiments.tuning.question import Measured, Question, noise_of
+from experiments.tuning.question import Question
 from experiments.tuning.thompson import Aim, Bound, Observed
 
 Floats = NDArray[np.float64]
@@ -42,13 +41,6 @@ def aim_of(question: Question) -> Aim:
     """Goals, reference and limits in the optimiser's terms."""
     bounds = [Bound(question.index(limit), limit.sense, question.bound(limit)) for limit in question.limits]
     return Aim(tuple(range(len(question.goals))), question.reference, tuple(bounds))
-
-
-def observed_of(parts: Sequence[Measured]) -> Observed:
-    """Several measurements on the same units as one, with the errors that they have in common."""
-    values = np.concatenate([part.values for part in parts])
-    influence = [row for part in parts for row in part.influence]
-    return Observed(values, noise_of(influence))
 
 
 def believed(points: Floats, observed: Observed, question: Question) -> Belief:

@@ -153,7 +153,7 @@ def measure(question: Question, totals: Floats, control: Floats) -> Measured:
         totals: shape (S, n, columns), in the order of `question.columns`. control: shape (n, columns), the same units.
 
     Raises:
-        ValueError: a metric of which nothing happened under control.
+        QuestionError: a metric of which nothing happened under control.
     """
     columns, values, influence = question.columns, [], []
     for quantity in question.measured:
@@ -162,14 +162,8 @@ def measure(question: Question, totals: Floats, control: Floats) -> Measured:
         try:
             found = influenced(totals[:, :, top], totals[:, :, bottom], control[:, top], control[:, bottom])
         except ValueError as problem:
-            raise ValueError(f"{quantity.metric} {problem}") from None
+            raise QuestionError(f"tune: {quantity.metric} {problem}") from None
         lifted = quantity.of == "lift"
         values.append(found.lift if lifted else found.value)
         influence.append((found.of_lift if lifted else found.of_value).astype(np.float32))
     return Measured(np.stack(values, axis=1), np.stack(influence, axis=1))
-
-
-def noise_of(parts: Sequence[NDArray[np.float32]]) -> Floats:
-    """Covariance of the errors between settings, by quantity; shape (M, S, S). parts: shape (M, n) each."""
-    stacked = np.stack(parts, axis=1).astype(np.float64)  # (M, S, n)
-    return stacked @ stacked.transpose(0, 2, 1)

@@ -77,7 +77,7 @@ class Replay:
         tasks = []
         for part, some in enumerate(np.array_split(np.arange(len(settings)), parts)):
             chosen = [settings[k] for k in some]
-            fitted, needs = self.simulation.fitted(chosen)
+            fitted, needs = self.simulation.fitted(chosen, half=True)
             arguments = {**asked, "settings": [dict(serving) for serving in chosen], "fits": fitted}
             label = name if parts == 1 else f"{name}, part {part + 1} of {parts}"
             tasks.append(Task("replay", label, STAGE, arguments, {**logs, **needs}, {}, 10, place=f"log part {part}"))

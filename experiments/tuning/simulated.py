@@ -27,7 +27,8 @@ STAGE = "experiments.stages.trials"
 class Simulation:
     """Simulates settings of one arm on users who are searched on, and on others who confirm.
 
-    population: share of all users that is searched on; grows in `sharpened`. luck: seed of their chance.
+    population: share of all users that is searched on; grows in `sharpened`. luck: seed of their chance. half: whether
+    models learn from one half of the log's visits, so that what is judged on the other can be held against the truth.
     """
 
     def __init__(self, experiment: Experiment, question: Question, folder: RunFolder, crew: Crew) -> None:
@@ -38,6 +39,7 @@ class Simulation:
         self.fits: dict[str, Task] = {}
         self.sharing = experiment.world.sharing
         self.population = 1.0 if self.sharing else self.tune.users
+        self.half = False
         self.luck: int = self.given.spec["seed"]["luck"]
 
     @property
@@ -129,9 +131,9 @@ class Simulation:
         every = [*self.given.warmups.values(), *self.fits.values(), *tasks]
         self.crew.do([task for task in every if not self.folder.is_done(task)])
 
-    def fitted(self, settings: Sequence[Serving]) -> tuple[list[int], dict[str, Task]]:
-        """By setting, the number of its fit; and the fits as needs of a task."""
-        fits = [self.given.fit(build_policy(serving["policy"]), self.fits) for serving in settings]
+    def fitted(self, settings: Sequence[Serving], half: bool = False) -> tuple[list[int], dict[str, Task]]:
+        """By setting, the number of its fit; and the fits as needs of a task. half: of the log's visits alone."""
+        fits = [self.given.fit(build_policy(serving["policy"]), self.fits, half) for serving in settings]
         once = {fit.key: fit for fit in fits}
         return [list(once).index(fit.key) for fit in fits], {f"policy {k}": fit for k, fit in enumerate(once.values())}
 
@@ -146,7 +148,7 @@ class Simulation:
         apart: bool = False,
         salt: str = "",
     ) -> list[Task]:
-        fitted, needs = self.fitted(settings)
+        fitted, needs = self.fitted(settings, self.half)
         blocks = 1 if self.sharing else -(-SHARDS // self.experiment.world.markets)
         seed = {**self.given.spec["seed"], "luck": luck}
         asked: dict[str, Any] = {

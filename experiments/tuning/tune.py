@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
@@ -22,15 +21,16 @@ from experiments.tuning.box import Box
 from experiments.tuning.by_hand import tuned_by_hand
 from experiments.tuning.crossfit import promised
 from experiments.tuning.outputs import write_all
-from experiments.tuning.picks import Belief, aim_of, believed, observed_of, picks_of, volume
+from experiments.tuning.picks import Belief, aim_of, believed, picks_of, volume
 from experiments.tuning.question import Measured, Question, QuestionError, question_of
 from experiments.tuning.replayed import Replay
 from experiments.tuning.samplers import Made, samplers_of
+from experiments.tuning.seen import Seen
 from experiments.tuning.sensitivity import sensitivity
 from experiments.tuning.simulated import Simulation
 from experiments.tuning.space import Space
 from experiments.tuning.study import Proposal, Search, params_text
-from experiments.tuning.thompson import Observed, box_of
+from experiments.tuning.thompson import box_of
 from experiments.tuning.tuned import Present, Tuned
 
 Announce = Callable[[int, int, float], None]  # (trials done, of, hypervolume of the front so far)
@@ -98,8 +98,7 @@ class _Tuning:
         self.evaluation: Evaluation = Replay(simulation, question) if self.tune.evaluate == "log" else simulation
         self.space = Space.of(self.tune.parameters, self.tune.arm, simulation.present)
         self.box: Box = box_of(self.space.distributions(), self.space.active)
-        self.trials: list[dict[str, Any]] = []
-        self.parts: list[Measured] = []
+        self.seen = Seen()
         self.volumes: list[float] = []
 
     def finished(self, announce: Announce) -> Tuned:
@@ -108,22 +107,24 @@ class _Tuning:
         self._check_goals()
         picks = picks_of(belief, self.question)
         picked = list(dict.fromkeys(pick.trial for pick in picks))
-        settings = [self.space.serving(self.trials[trial]) for trial in picked]
+        settings = [self.space.serving(self.seen.trials[trial]) for trial in picked]
         hand = tuned_by_hand(self.simulation, self.space, self.question, self.tune.by_hand) if self.tune.by_hand else []
         by_hand = [self.space.serving(test.params) for test in hand]
         return Tuned(
             experiment=self.experiment,
             question=self.question,
             space=self.space,
-            trials=tuple(self.trials),
-            measured=self.measured,
+            trials=tuple(self.seen.trials),
+            measured=self.seen.measured,
             belief=belief,
             volumes=tuple(self.volumes),
             picks=tuple(picks),
-            promises=promised(self.points, self.measured, self.observed, self.question),
+            promises=promised(self.points, self.seen.measured, self.seen.observed, self.question),
             present=self._present(),
             confirmed=self.simulation.confirmed("picks", [*settings, self.space.base]) if picked else None,
-            sensitivity=sensitivity(self.box, self.points, self.observed, self.trials[picked[0]], self.question)
+            sensitivity=sensitivity(
+                self.box, self.points, self.seen.observed, self.seen.trials[picked[0]], self.question
+            )
             if picked
             else None,
             hand=tuple(hand),
@@ -133,18 +134,10 @@ class _Tuning:
         )
 
     @property
-    def measured(self) -> Measured:
-        values = np.concatenate([part.values for part in self.parts])
-        return Measured(values, np.concatenate([part.influence for part in self.parts]))
-
-    @property
-    def observed(self) -> Observed:
-        return observed_of(self.parts)
-
-    @property
     def points(self) -> np.ndarray:
         """All trials in the unit box, shape (n, d)."""
-        return np.array([self.box.encode(params) for params in self.trials]).reshape(len(self.trials), self.box.width)
+        trials = self.seen.trials
+        return np.array([self.box.encode(params) for params in trials]).reshape(len(trials), self.box.width)
 
     def _search(self, announce: Announce) -> Belief:
         batch = self.tune.budget.batch
@@ -159,14 +152,13 @@ class _Tuning:
                 self.evaluation.sharpened(settings) if first else self.evaluation.measured(f"batch {number}", settings)
             )
             self._check(found, [proposal.params for proposal in proposals])
-            self.trials += [proposal.params for proposal in proposals]
-            self.parts.append(found)
+            self.seen.add([proposal.params for proposal in proposals], found)
             for k, proposal in enumerate(proposals):
                 if not proposal.told:
                     self._tell(search, proposal, found, k)
-            belief = believed(self.points, self.observed, self.question)
+            belief = believed(self.points, self.seen.observed, self.question)
             self.volumes.append(volume(belief, self.question))
-            announce(len(self.trials), n_batches * batch, self.volumes[-1])
+            announce(len(self.seen.trials), n_batches * batch, self.volumes[-1])
         return belief
 
     def _serving(self, params: dict[str, Any]) -> Serving:
@@ -187,15 +179,10 @@ class _Tuning:
             seed=self.experiment.seed.luck,
             batch=self.tune.budget.batch,
             trials=self.tune.budget.trials,
-            observe=self._observed_of,
+            observe=lambda trials: self.seen.of([trial.number for trial in trials]),
             active=self.space.active,
             conditional=any(parameter.when for parameter in self.space.parameters.values()),
         )
-
-    def _observed_of(self, trials: Sequence[FrozenTrial]) -> Observed:
-        """What was observed of some trials, as a sampler asks for it."""
-        rows, whole = [trial.number for trial in trials], self.observed
-        return Observed(whole.values[rows], whole.noise[:, rows][:, :, rows])
 
     def _tell(self, search: Search, proposal: Proposal, found: Measured, k: int) -> None:
         """The goals and limits of a setting, and beside them whatever was measured, for Optuna's dashboard."""
@@ -212,8 +199,9 @@ class _Tuning:
 
     def _present(self) -> Present:
         """The setting of the spec: the first trial, if it lies within the ranges."""
+        first = self.seen.parts[0]
         if self.space.present() is not None:
-            return Present(0, Measured(self.parts[0].values[:1], self.parts[0].influence[:1]))
+            return Present(0, Measured(first.values[:1], first.influence[:1]))
         return Present(-1, self.evaluation.measured("present", [self.space.base]))
 
     def _check(self, found: Measured, params: Sequence[dict[str, Any]]) -> None:
@@ -225,7 +213,7 @@ class _Tuning:
 
     def _check_goals(self) -> None:
         """Refuse a goal that no setting has moved: there is nothing to choose by."""
-        values = self.measured.values
+        values = self.seen.measured.values
         for m, goal in enumerate(self.question.goals):
             if len(values) > 1 and np.ptp(values[:, m]) < SAME:
                 raise QuestionError(
@@ -235,7 +223,7 @@ class _Tuning:
 
     def _notes(self) -> list[str]:
         """What a reader should know before believing the rest."""
-        question, measured = self.question, self.measured
+        question, measured = self.question, self.seen.measured
         notes = self.evaluation.notes()
         error = float(np.median(measured.se[:, : len(question.goals)], axis=0).max())
         if not error <= 1.1 * self.tune.precision:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -330,3 +331,27 @@ def test_expressions_agree_with_python_wherever_python_stays_in_range(text: str)
         return
     values = {name: np.array([[v]]) for name, v in row.items()}
     np.testing.assert_allclose(Formula(text, {})(values), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ctr**a * (b + price)**c",
+        "price",
+        "-price**a + ctr",
+        "log1p(price) * exp(-c) * ctr",
+        "ctr / (price - 3) ** c",
+        "sqrt(price * price) + log(ctr) * 2",
+        "a * 2 + ctr",
+        "price * c",
+    ],
+)
+def test_what_belongs_to_the_item_alone_is_reckoned_once_per_item_with_the_same_bits(text: str) -> None:
+    rng = np.random.default_rng(0)
+    known = {"a": 0.7, "b": 1.5, "c": -0.3}
+    params = {name: value for name, value in known.items() if re.search(rf"\b{name}\b", text)}
+    formula = Formula(text, params)
+    price, at, ctr = rng.lognormal(2, 1, 300), rng.integers(0, 300, (40, 30)), rng.random((40, 30))
+    found = formula.over({"ctr": ctr}, {"price": price}, at)
+    expected = formula({"ctr": ctr, "price": price[at]})
+    np.testing.assert_array_equal(np.broadcast_to(found, at.shape), np.broadcast_to(expected, at.shape))

@@ -140,7 +140,7 @@ def test_a_target_fitted_on_its_own_judge_is_flattered_and_one_of_other_users_is
     write_candidates(tmp_path, world, range(7))
     log = read_log([tmp_path])
     half = np.arange(0, 1500, 2)
-    slates = slates_of([tmp_path], Production(), 1.0, without=half)
+    slates = slates_of([tmp_path], Production(), 1.0, judging=lambda request: ~np.isin(request >> 20, half))
     assert not np.isin(slates.user, half).any()
     evaluator = Evaluator(slates, {"ctr": ("click", "impressions")}, least_covered=0.0)
     base = order_of(Production(), slates)

@@ -101,11 +101,11 @@ def promise(source: Path, given: Experiment, number: int) -> Promise | None:
             picks = picks_of(belief, question)
             if not picks:
                 return None
-            best, seen = picks[0].trial, tuning.measured
-            told = promised(tuning.points, seen, tuning.observed, question)[picks[0].taste]
+            best, seen = picks[0].trial, tuning.seen.measured
+            told = promised(tuning.points, seen, tuning.seen.observed, question)[picks[0].taste]
             able = np.flatnonzero(seen.values[:, 1] <= question.limits[0].bound)
             naive = int(able[seen.values[able, 0].argmax()]) if len(able) else best
-            settings = [tuning.space.serving(tuning.trials[trial]) for trial in (best, naive)]
+            settings = [tuning.space.serving(tuning.seen.trials[trial]) for trial in (best, naive)]
             truth = simulation.confirmed("truth", settings)
     limit = question.limits[0].bound
     return Promise(

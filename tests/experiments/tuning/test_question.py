@@ -7,7 +7,8 @@ import pytest
 
 from experiments.analysis.influences import influenced
 from experiments.analysis.paired import paired_lift
-from experiments.tuning.question import QuestionError, measure, noise_of, question_of
+from experiments.tuning.question import Measured, QuestionError, measure, question_of
+from experiments.tuning.seen import Seen
 from tests.experiments.tuning.shop import TUNE, spec
 
 
@@ -77,12 +78,16 @@ def test_values_and_bounds_of_a_limit_are_in_one_unit() -> None:
     assert found.values[0, question.index(limit)] == pytest.approx(3004.5)
 
 
-def test_noise_is_the_products_of_contributions() -> None:
+def test_errors_of_batches_that_come_in_one_by_one_go_together_as_of_all_at_once() -> None:
     rng = np.random.default_rng(0)
-    parts = [rng.standard_normal((2, 50)).astype(np.float32) for _ in range(3)]
-    noise = noise_of(parts)
-    assert noise.shape == (2, 3, 3)
-    assert noise[1, 0, 2] == pytest.approx(float((parts[0][1] * parts[2][1]).sum()), rel=1e-5)
+    seen, parts = Seen(), []
+    for n in (2, 3, 1):
+        parts.append(Measured(rng.random((n, 2)), rng.standard_normal((n, 2, 50)).astype(np.float32)))
+        seen.add([{} for _ in range(n)], parts[-1])
+    whole = np.concatenate([part.influence for part in parts]).astype(np.float64)
+    np.testing.assert_allclose(seen.observed.noise, np.einsum("smn,tmn->mst", whole, whole))
+    np.testing.assert_array_equal(seen.of([4, 1]).values, seen.measured.values[[4, 1]])
+    assert seen.of([4, 1]).noise[1, 0, 1] == pytest.approx(float(whole[4, 1] @ whole[1, 1]))
 
 
 def test_a_log_is_not_asked_who_comes_back() -> None:
