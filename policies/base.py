@@ -8,6 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -148,8 +149,15 @@ class AbstractPolicy(ABC):
 
 
 def saved(folder: Path) -> dict[str, Column]:
-    """What `save` wrote of a policy's learning."""
-    with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+    """What `save` wrote of a policy's learning; kept while the file is the same, since many settings share a fit."""
+    path = folder / "weights.npz"
+    told = path.stat()
+    return dict(_saved(path, told.st_mtime_ns, told.st_size))
+
+
+@lru_cache(maxsize=4)
+def _saved(path: Path, changed: int, size: int) -> Mapping[str, Column]:
+    with np.load(path, allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
 

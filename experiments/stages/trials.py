@@ -19,12 +19,12 @@ from experiments.sections.world import WorldSection
 from experiments.stages.cached import Predictions, Remembering
 from experiments.stages.common import STATE, DayCounter, Needs, Progress, load_state, world_section
 from experiments.strangers import supervised
-from policies.base import AbstractPolicy, saved
+from policies.base import AbstractPolicy
 from sim import draws
 from sim.clock import DAY
 from sim.engine import Arm, State, simulate
 from sim.ledger import Expectations, Totals
-from sim.records import Column, Floats, Ints, Ranker
+from sim.records import Floats, Ints, Ranker
 from sim.served import Recorder
 from sim.world import World
 
@@ -126,7 +126,7 @@ def _crowd(arguments: Mapping[str, Any], needs: Needs, section: WorldSection) ->
 
 def _arm(arguments: Mapping[str, Any], needs: Needs, setting: int) -> Arm:
     spec, folder = arguments["settings"][setting], needs[f"policy {arguments['fits'][setting]}"]
-    policy = build_policy(spec["policy"]).restore(_learned(str(folder)))
+    policy = build_policy(spec["policy"]).restore_from(folder)
     return Arm(f"setting {setting}", _ranker(policy, arguments, folder), spec["explore"]["temperature"])
 
 
@@ -136,12 +136,6 @@ def _ranker(policy: AbstractPolicy, arguments: Mapping[str, Any], folder: Path) 
         return serving
     who = {name: arguments[name] for name in ("market", "population", "block", "blocks", "apart", "salt")}
     return Remembering(policy, _remembered(str(folder), json.dumps([who, arguments["seed"]], sort_keys=True)))
-
-
-@lru_cache(maxsize=2)
-def _learned(folder: str) -> Mapping[str, Column]:
-    """What a fit learned, read once for all settings of it."""
-    return saved(Path(folder))
 
 
 @lru_cache(maxsize=8)

@@ -31,12 +31,14 @@ class Aim:
     """Goals to be maximised within bounds.
 
     goals: columns of the metrics. reference: what each goal must exceed for a setting to count. A goal to be
-    minimised is handed in with its sign turned.
+    minimised is handed in with its sign turned. tastes: weights of the goals by which a single setting will be picked
+    in the end; the search looks for these as well as for the front, which has little to win at its ends.
     """
 
     goals: tuple[int, ...]
     reference: tuple[float, ...]
     bounds: tuple[Bound, ...] = ()
+    tastes: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.goals or len(self.goals) != len(self.reference):

@@ -38,9 +38,20 @@ class Belief:
 
 
 def aim_of(question: Question) -> Aim:
-    """Goals, reference and limits in the optimiser's terms."""
-    bounds = [Bound(question.index(limit), limit.sense, question.bound(limit)) for limit in question.limits]
-    return Aim(tuple(range(len(question.goals))), question.reference, tuple(bounds))
+    """Goals, reference, limits and tastes in the optimiser's terms."""
+    bounds = tuple(Bound(question.index(limit), limit.sense, question.bound(limit)) for limit in question.limits)
+    several = len(question.goals) > 1  # of one goal, the front is its best
+    tastes = tuple(tastes_of(question).values()) if several else ()
+    return Aim(tuple(range(len(question.goals))), question.reference, bounds, tastes)
+
+
+def tastes_of(question: Question) -> dict[str, tuple[float, ...]]:
+    """By name, what a point of every goal is worth: the first goal alone, and each exchange rate."""
+    goals = question.goals
+    rest = (0.0,) * len(goals[1:])
+    return {f"most {goals[0]}": (1.0, *rest)} | {
+        f"{rate:g} {goals[0]} for 1 {goals[1]}": (1.0, rate, *rest[1:]) for rate in question.exchange_rates
+    }
 
 
 def believed(points: Floats, observed: Observed, question: Question) -> Belief:
@@ -61,12 +72,8 @@ def picks_of(belief: Belief, question: Question) -> list[Pick]:
     able = np.flatnonzero(belief.feasible >= question.confidence)
     if not len(able):
         return []
-    goals = belief.found.mean[:, : len(question.goals)]
-    first = question.goals[0]
-    worth = {f"most {first}": goals[:, 0]}
-    for rate in question.exchange_rates:
-        worth[f"{rate:g} {first} for 1 {question.goals[1]}"] = goals[:, 0] + rate * goals[:, 1]
-    return [Pick(taste, int(able[value[able].argmax()])) for taste, value in worth.items()]
+    goals = belief.found.mean[able, : len(question.goals)]
+    return [Pick(taste, int(able[(goals @ np.array(w)).argmax()])) for taste, w in tastes_of(question).items()]
 
 
 def nearest_miss(belief: Belief) -> int:

@@ -69,6 +69,8 @@ class ThompsonSampler(BaseSampler):
     ) -> None:
         """Nothing is fitted or drawn here.
 
+        Where the aim has tastes, trials take turns: one for the front, then one for each taste.
+
         Args:
             space: distribution of every parameter that a trial may have. active: of a setting with all parameters,
                 the names that it really has. seed: of all luck. batch: trials that are evaluated together; the next
@@ -122,11 +124,16 @@ class ThompsonSampler(BaseSampler):
         scale = self._by_metric({m: np.array([process.scale]) for m, process in processes.items()})[0]
         mean = self._by_metric({m: process.mean(visited) for m, process in processes.items()})
         known = np.concatenate([visited, pending])
-        candidates = _unknown(self._candidates(number, visited[leading(self.aim, mean, scale)]), known)
+        turn = number % (1 + len(self.aim.tastes))
+        taste = np.array(self.aim.tastes[turn - 1]) if turn else None
+        leaders = leading(self.aim, mean, scale) if taste is None else favoured(self.aim, mean, scale, taste)
+        candidates = _unknown(self._candidates(number, visited[leaders]), known)
         x = np.concatenate([known, candidates])
         normal = {m: self._rng(number, DRAW, m).standard_normal(len(x)) for m in processes}
         drawn = self._by_metric({m: process.draw(x, normal[m]) for m, process in processes.items()})
-        return candidates[choose(self.aim, drawn, len(known), scale)]
+        if taste is None:
+            return candidates[choose(self.aim, drawn, len(known), scale)]
+        return candidates[favourite(self.aim, drawn, len(known), scale, taste)]
 
     def _candidates(self, number: int, leaders: Floats) -> Floats:
         """Half spread evenly over the box, half steps of several sizes around the visited front. Shape (c, width)."""
@@ -151,6 +158,26 @@ def leading(aim: Aim, values: Floats, scale: Floats) -> NDArray[np.intp]:
     broken = aim.broken(values, scale)
     able = np.flatnonzero(broken <= broken.min())
     return able[front(aim.outcomes(values)[able])]
+
+
+FAVOURED = 3  # settings that a taste's steps start from
+
+
+def favoured(aim: Aim, values: Floats, scale: Floats, taste: Floats) -> NDArray[np.intp]:
+    """Rows that a taste likes best among those that keep all bounds, or break them least. values: shape (n, M)."""
+    broken = aim.broken(values, scale)
+    able = np.flatnonzero(broken <= broken.min())
+    worth = aim.outcomes(values)[able] @ taste
+    return able[np.argsort(-worth, kind="stable")[:FAVOURED]]
+
+
+def favourite(aim: Aim, drawn: Floats, n_known: int, scale: Floats, taste: Floats) -> int:
+    """Which candidate of a draw a taste likes best among the feasible ones; where none is, as `choose` has it."""
+    candidates = drawn[n_known:]
+    able = aim.broken(candidates, scale) == 0
+    if not able.any():
+        return choose(aim, drawn, n_known, scale)
+    return int(np.where(able, aim.outcomes(candidates) @ taste, -np.inf).argmax())
 
 
 def choose(aim: Aim, drawn: Floats, n_known: int, scale: Floats) -> int:

@@ -119,7 +119,7 @@ class _Tuning:
             belief=belief,
             volumes=tuple(self.volumes),
             picks=tuple(picks),
-            promises=promised(self.points, self.seen.measured, self.seen.observed, self.question),
+            promises=promised(self.points, self.seen.measured, self.seen.observed, picks, self.question),
             present=self._present(),
             confirmed=self.simulation.confirmed("picks", [*settings, self.space.base]) if picked else None,
             sensitivity=sensitivity(

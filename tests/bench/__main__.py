@@ -14,12 +14,13 @@ from tests.bench.measure import Figure
 
 def figures() -> Iterator[Figure]:
     """Every benchmark there is; a new one joins here."""
-    from tests.bench import analysis, memory, scoring, throughput, training
+    from tests.bench import analysis, memory, scoring, throughput, training, tuning
 
     yield from throughput.figures()
     yield from analysis.figures()
     yield from scoring.figures()
     yield from training.figures()
+    yield from tuning.figures()
     yield from memory.figures()
 
 

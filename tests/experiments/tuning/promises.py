@@ -35,11 +35,11 @@ tune:
   parameters: {alpha: [0.5, 2], c: [-0.5, 1]}
   maximise: [gmv_per_user]
   subject_to: ["lift(ctr) <= 2%"]
-  users: 0.02
+  users: 0.0125
   precision: 99%
   budget: {trials: 12, batch: 4}
 """
-WORLD = "users: 30000, markets: 1"  # 600 to search on, 15,000 for the truth
+WORLD = "users: 48000, markets: 1"  # 600 to search on, 24,000 for the truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def promise(source: Path, given: Experiment, number: int) -> Promise | None:
             if not picks:
                 return None
             best, seen = picks[0].trial, tuning.seen.measured
-            told = promised(tuning.points, seen, tuning.seen.observed, question)[picks[0].taste]
+            told = promised(tuning.points, seen, tuning.seen.observed, picks, question)[picks[0].taste]
             able = np.flatnonzero(seen.values[:, 1] <= question.limits[0].bound)
             naive = int(able[seen.values[able, 0].argmax()]) if len(able) else best
             settings = [tuning.space.serving(tuning.seen.trials[trial]) for trial in (best, naive)]

@@ -19,6 +19,9 @@ def test_promises_hold_where_the_naive_ones_are_too_high(tmp_path: Path) -> None
     assert (kept > 51 / 60).all()
     broken, expected = sum(not one.holds for one in made), sum(1 - one.feasible for one in made)
     assert broken <= expected + 3 * np.sqrt(sum(one.feasible * (1 - one.feasible) for one in made))
-    naive, ours = (np.mean([o.naive - o.naive_truth for o in made]), np.mean([o.promised[0] - o.truth[0] for o in made]))
+    naive, ours = (
+        np.mean([o.naive - o.naive_truth for o in made]),
+        np.mean([o.promised[0] - o.truth[0] for o in made]),
+    )
     assert naive > 0.008
     assert abs(ours) < naive / 2

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from experiments.tuning.aim import Aim, Bound, Observed
 from experiments.tuning.box import Params
-from experiments.tuning.thompson import ThompsonSampler, choose, leading, stored
+from experiments.tuning.thompson import ThompsonSampler, choose, favourite, leading, stored
 
 Floats = NDArray[np.float64]
 FEW = 128  # candidates; enough in two dimensions
@@ -271,3 +271,37 @@ def test_a_trial_without_its_error_is_named() -> None:
     study.tell(trial, [0.0, 0.0])
     with pytest.raises(ValueError, match=r"trial 0: user_attrs must have 'se', found \['values'\]"):
         stored(study.trials)
+
+
+def test_a_taste_takes_the_feasible_candidate_that_it_likes_best_in_the_draw() -> None:
+    aim = Aim((0, 1), (0.0, 0.0), (Bound(2, 1, 0.0),), tastes=((1.0, 0.0), (1.0, 3.0)))
+    known = [[0.5, 0.5, 1.0]]
+    candidates = [[0.9, 0.0, 1.0], [0.4, 0.4, 1.0], [2.0, 2.0, -1.0]]
+    drawn = np.array(known + candidates)
+    assert favourite(aim, drawn, 1, np.ones(3), np.array(aim.tastes[0])) == 0
+    assert favourite(aim, drawn, 1, np.ones(3), np.array(aim.tastes[1])) == 1
+    drawn[:, 2] = -1.0  # where nothing is feasible, the least broken
+    assert favourite(aim, drawn, 1, np.ones(3), np.array(aim.tastes[0])) == choose(aim, drawn, 1, np.ones(3))
+
+
+def test_tastes_find_the_end_of_a_front_that_volume_has_little_to_win_at() -> None:
+    """The first goal has its best where the second is nearly nothing: hypervolume leaves it, a taste goes there."""
+
+    def best(tastes: tuple[tuple[float, ...], ...]) -> float:
+        aim = Aim((0, 1), (0.0, 0.0), tastes=tastes)
+        space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+        study = optuna.create_study(
+            directions=["maximize"] * 2, sampler=ThompsonSampler(aim, space, seed=1), storage=None
+        )
+        found = []
+        for _ in range(24):
+            trial = study.ask()
+            x, y = (trial.suggest_float(name, 0, 1) for name in ("x", "y"))
+            values = [1 - 4 * (x - 0.97) ** 2 - (y - 0.3) ** 2, 1 - x]
+            trial.set_user_attr("values", values)
+            trial.set_user_attr("se", [0.01, 0.01])
+            study.tell(trial, values)
+            found.append(values[0])
+        return max(found)
+
+    assert best(((1.0, 0.0),)) > 0.995

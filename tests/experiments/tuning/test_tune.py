@@ -151,6 +151,18 @@ def test_a_parameter_of_training_is_a_fit_for_every_value(tmp_path: Path) -> Non
     assert {one["training"]["epochs"] for one in fitted if one["type"] == "formula"} == epochs
 
 
+def test_trees_are_tuned_as_networks_are(tmp_path: Path) -> None:
+    """Their model is a file of its own beside the arrays."""
+    given = load_experiment(
+        "tune_label_gain",
+        [
+            *("world.users=600", "world.markets=1", "warmup.days=3", "experiment.days=2", "tune.users=0.3"),
+            *("experiment.arms.lambdamart.policy.trees=3", "tune.budget={trials: 2, batch: 2}", "tune.precision=0.9"),
+        ],
+    )
+    assert len(tuned(given, tmp_path / "run").trials) == 2
+
+
 def test_where_users_share_everyone_is_searched_on(tmp_path: Path) -> None:
     few = TUNE.replace("trials: 8", "trials: 4")
     given = spec(few, world="users: 300, markets: 1, sharing: true")
