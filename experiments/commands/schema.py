@@ -45,5 +45,7 @@ def experiment_schema() -> dict[str, Any]:
     margin = {"type": ["number", "string"], "pattern": r"^[+-]?[0-9.]+ *%$"}
     definitions["MetricsSection"]["properties"]["guardrails"]["additionalProperties"] = margin
     definitions["Guard"]["properties"]["margin"] = margin
+    definitions["TuneSection"]["properties"]["precision"] = margin
+    definitions["TuneSection"]["properties"]["reference"]["additionalProperties"] = margin
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema

@@ -112,6 +112,10 @@ def _short(value: object) -> object:
     return value
 
 
+Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
+Written = Annotated[Parameter, BeforeValidator(_short, json_schema_input_type=Parameter | Ends)]
+
+
 class Budget(Section):
     """trials: settings that are tried, the present one among them. batch: proposed together, each knowing of the
     others but not of what they gave; fixed, so that the number of workers changes nothing."""
@@ -172,7 +176,7 @@ class TuneSection(Section):
     """
 
     arm: str
-    parameters: Annotated[dict[str, Annotated[Parameter, BeforeValidator(_short)]], Field(min_length=1, max_length=20)]
+    parameters: Annotated[dict[str, Written], Field(min_length=1, max_length=20)]
     maximise: list[str] = []
     subject_to: list[str] | None = None
     confidence: Annotated[float, Ge(0.5), Lt(1)] = 0.9

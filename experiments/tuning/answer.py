@@ -174,6 +174,12 @@ def _headline(tuned: Tuned, rows: Sequence[Row]) -> str:
             f"limit, widen the ranges, or search longer."
         )
     best, present = rows[0], rows[-1]
+    gain = best.promised[f"lift({question.goals[0]})"]
+    if tuned.experiment.tune and tuned.experiment.tune.evaluate == "log" and gain.low <= 0:
+        return (
+            f"CAN'T TELL: the best that the log can speak of, {params_text(best.params)}, is promised {said(gain)} "
+            f"{question.goals[0]} over {tuned.experiment.experiment.control}. Log longer, or explore more."
+        )
     gains = " and ".join(f"{said(best.promised[f'lift({goal})'])} {goal}" for goal in question.goals)
     held = f", {_limits(question)} with {best.feasible:.0%}" if question.limits else ""
     if best.trial == present.trial:

@@ -149,11 +149,12 @@ def _best(question: Question, values: Floats) -> int:
 
 
 def _answer(question: Question, found: Measured) -> int:
-    """The setting with most of the first goal among those that hold all limits with confidence, the log's among them;
-    -1 where there is none."""
+    """The setting with most of the first goal among those that surely have more of it than the control and hold all
+    limits with confidence, that the log speaks of them among these; -1 where there is none."""
     variance = found.se.T**2  # (M, S): settings one by one, since no search was made among them
     belief = Posterior(found.values, variance[:, :, None] * np.eye(len(found.values)))
     able = feasibility(belief, aim_of(question).bounds) >= question.confidence
+    able &= found.values[:, 0] - Z95 * found.se[:, 0] > 0
     if not able.any():
         return -1
     return int(np.where(able, found.values[:, 0], -np.inf).argmax())

@@ -65,8 +65,9 @@ def test_an_experiment_of_the_library_runs_and_answers_its_question(name: str, t
 
 
 def test_most_experiments_of_the_library_are_asked_for_a_finding() -> None:
-    asked = [name for name in NAMES if load_experiment(name).finding is not None]
-    assert len(asked) > len(NAMES) / 2
+    run = [given for name in NAMES if (given := load_experiment(name)).tune is None]  # the others are for `seesaw tune`
+    asked = [given for given in run if given.finding is not None]
+    assert len(asked) > len(run) / 2
 
 
 @pytest.mark.parametrize("name", NAMES)

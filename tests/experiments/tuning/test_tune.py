@@ -183,6 +183,20 @@ def test_a_log_is_enough_to_search_on(tmp_path: Path) -> None:
     assert (found.belief.feasible[covered < 0.8] < 0.5).all()
 
 
+def test_the_log_of_a_run_is_taken_and_not_simulated_again(
+    yaml: Path, found: Tuned, folder: Path, tmp_path: Path
+) -> None:
+    options = ["--set", "tune.budget.trials=4", "--set", "tune.by_hand=null", "--workers", "1", "--quiet"]
+    done = CliRunner().invoke(command, [str(yaml), "--log", str(folder), "--out", str(tmp_path / "run"), *options])
+    assert done.exit_code == 0, done.output
+    assert "valued off-policy on" in done.output
+    warmups = [path.parent.name for path in (tmp_path / "run").glob("tasks/warm-up-*/done.json")]
+    assert len(warmups) == 1
+    for name in ("impressions.parquet", "done.json"):
+        mine, theirs = ((at / "tasks" / warmups[0] / name).stat() for at in (tmp_path / "run", folder))
+        assert mine.st_ino == theirs.st_ino
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
