@@ -62,14 +62,14 @@ def picture(tuned: Tuned, answer: Told, path: Path) -> None:
     profiles = (tuned.sensitivity.profiles if tuned.sensitivity else ())[:6]
     with style():
         figure = Figure(figsize=(WIDE, HIGH))
-        figure.text(0.04, 0.965, fill(answer.headline, 120), fontsize=12, va="top", fontweight="bold", parse_math=False)
+        figure.text(0.04, 0.965, fill(answer.headline, 104), fontsize=12, va="top", fontweight="bold", parse_math=False)
         low = 0.40 if profiles else 0.10
         tradeoff(figure.add_axes((0.08, low + 0.03, 0.46, 0.82 - low)), tuned, answer)
-        shown = tuned.question.measured[:4]
+        shown, rows = tuned.question.measured[:3], [*answer.rows[:3], *answer.rows[3:][-1:]]  # the page has them all
         height = (0.85 - low) / len(shown)
         for n, quantity in enumerate(shown):
             axes = figure.add_axes((0.66, low + 0.03 + (len(shown) - 1 - n) * height, 0.31, height - 0.075))
-            promises(axes, answer.rows, quantity)
+            promises(axes, rows, quantity)
             axes.set_title(heading(quantity), loc="left", fontsize=8, parse_math=False)
         for n, profile in enumerate(profiles):
             width = 0.92 / len(profiles)

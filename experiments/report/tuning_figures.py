@@ -9,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
 from experiments.report.drawing import (
     ALARM,
@@ -33,6 +34,7 @@ from experiments.tuning.question import Quantity
 from experiments.tuning.sensitivity import Profile
 from experiments.tuning.tuned import Tuned
 
+Floats = NDArray[np.float64]
 FRONT, PICK, PRESENT = COLOURS[0], COLOURS[1], COLOURS[2]
 TRADEOFF, STRIP, PROFILE, HISTORY = (6.4, 4.4), 3.8, (2.6, 1.9), (6.4, 1.9)  # inches; of a strip, the width
 
@@ -59,14 +61,15 @@ def tradeoff(axes: Axes, tuned: Tuned, answer: Told) -> None:
     axes.plot(x[~able], y[~able], "x", color=ALARM, markersize=5, alpha=0.7, zorder=2, label="may break a limit")
     axes.plot(x[able], y[able], "o", color=MUTED, markersize=4, alpha=0.6, zorder=3, label="holds the limits")
     axes.plot(x[front], y[front], "o", color=FRONT, markersize=5.5, zorder=4, label="on the front")
-    for row in answer.rows:
-        _mark(axes, tuned, row)
+    for n, row in enumerate(answer.rows):
+        _mark(axes, tuned, row, below=n % 2 == 1)
     _named(axes, tuned)
+    _framed(axes, tuned, answer, x, y)
     axes.legend(frameon=False, fontsize=7, loc="best")
 
 
-def _mark(axes: Axes, tuned: Tuned, row: Row) -> None:
-    """A setting with the intervals of its promise, and where its confirmation was."""
+def _mark(axes: Axes, tuned: Tuned, row: Row, *, below: bool) -> None:
+    """A setting with the intervals of its promise, and where its confirmation was; named above or below."""
     colour = PICK if row.tastes else PRESENT
     goals = [f"lift({goal})" for goal in tuned.question.goals]
     y = row.promised[goals[0]]
@@ -82,7 +85,29 @@ def _mark(axes: Axes, tuned: Tuned, row: Row) -> None:
         at = (row.feasible, y.value)
         axes.plot([at[0], at[0]], [y.low, y.high], color=colour, linewidth=1.4, zorder=5)
     axes.plot(*at, "s" if not row.tastes else "o", color=colour, markersize=6, markeredgecolor="white", zorder=6)
-    axes.annotate(row.name, at, (6, 5), textcoords="offset points", color=darker(colour), fontsize=7.5, zorder=7)
+    place = (6, -11) if below else (6, 5)
+    axes.annotate(
+        row.name, at, place, textcoords="offset points", color=darker(colour), fontsize=7.5, zorder=7, parse_math=False
+    )
+
+
+def _framed(axes: Axes, tuned: Tuned, answer: Told, x: Floats, y: Floats) -> None:
+    """The part of the plane where settings hold the limits or are marked; how many lie elsewhere is said."""
+    several, goals = len(tuned.question.goals) > 1, [f"lift({goal})" for goal in tuned.question.goals]
+    able = tuned.belief.feasible >= tuned.question.confidence
+    marked = [told for row in answer.rows for told in (row.promised, row.confirmed) if told]
+    ends = [(0.0, *y[able], *(end for told in marked for end in (told[goals[0]].low, told[goals[0]].high)))]
+    if several:
+        ends.append((0.0, *x[able], *(end for told in marked for end in (told[goals[1]].low, told[goals[1]].high))))
+    outside = np.zeros(len(y), dtype=bool)
+    for n, (values, found) in enumerate(zip((y, x), ends, strict=False)):
+        room = 0.08 * (max(found) - min(found)) or 0.01
+        low, high = min(found) - room, max(found) + room
+        axes.set_xlim(low, high) if n else axes.set_ylim(low, high)
+        outside |= (values < low) | (values > high)
+    if outside.any():
+        told = f"{int(outside.sum())} of {len(y)} settings lie outside"
+        axes.text(0.99, 0.01, told, transform=axes.transAxes, ha="right", va="bottom", color=MUTED, fontsize=7)
 
 
 def _named(axes: Axes, tuned: Tuned) -> None:

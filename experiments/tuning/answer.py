@@ -182,9 +182,20 @@ def _headline(tuned: Tuned, rows: Sequence[Row]) -> str:
         )
     gains = " and ".join(f"{said(best.promised[f'lift({goal})'])} {goal}" for goal in question.goals)
     held = f", {_limits(question)} with {best.feasible:.0%}" if question.limits else ""
+    held += _spoken_of(tuned)
     if best.trial == present.trial:
         return f"KEEP the present setting: none of {tried} is believed to have more {question.goals[0]}{held}."
     return f"PICK {params_text(best.params)}: {gains} over {tuned.experiment.experiment.control}{held}."
+
+
+def _spoken_of(tuned: Tuned) -> str:
+    """How many of the settings a log could speak of; empty where they were simulated."""
+    question = tuned.question
+    of_log = next((limit for limit in question.limits if limit.of == "log"), None)
+    if of_log is None:
+        return ""
+    told = int((tuned.measured.values[:, question.index(of_log)] >= of_log.bound).sum())
+    return f"; among the {told} of {len(tuned.trials)} settings that the log can speak of"
 
 
 def _limits(question: Question) -> str:

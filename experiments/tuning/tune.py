@@ -34,6 +34,7 @@ from experiments.tuning.thompson import box_of
 from experiments.tuning.tuned import Present, Tuned
 
 Announce = Callable[[int, int, float], None]  # (trials done, of, hypervolume of the front so far)
+ENOUGH = 8  # settings of which some would move a goal that can be moved
 SAME = 1e-9  # lifts that differ by less are one: the parameters do not move the metric
 
 
@@ -159,6 +160,8 @@ class _Tuning:
             belief = believed(self.points, self.seen.observed, self.question)
             self.volumes.append(volume(belief, self.question))
             announce(len(self.seen.trials), n_batches * batch, self.volumes[-1])
+            if len(self.seen.trials) >= ENOUGH:
+                self._check_goals()
         return belief
 
     def _serving(self, params: dict[str, Any]) -> Serving:
