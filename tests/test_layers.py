@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {"sim", "policies", "experiments"}
 SIM_MAY = {"numpy", "scipy", "simpy", "pyarrow", "annotated_types"}
-HEAVY = ("torch", "matplotlib", "pandas", "lightgbm")
+HEAVY = ("torch", "matplotlib", "pandas", "lightgbm", "optuna")
 
 
 def modules(package: str) -> dict[str, Path]:

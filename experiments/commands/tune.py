@@ -68,6 +68,8 @@ def _perform(
     from experiments.tuning.question import QuestionError
     from experiments.tuning.tune import tune
 
+    assert experiment.tune is not None
+    points = 100.0 ** len(experiment.tune.maximise or experiment.metrics.goals)  # points, or points times points
     try:
         with shown_progress(quiet) as progress:
             return tune(
@@ -77,7 +79,9 @@ def _perform(
                 force=force,
                 listen=progress.hear,
                 source=None if log is None else RunFolder(log),
-                announce=lambda n, of, volume: progress.announce(f"{n} of {of} trials, hypervolume {1e4 * volume:.3g}"),
+                announce=lambda n, of, volume: progress.announce(
+                    f"{n} of {of} trials, hypervolume {points * volume:.3g}"
+                ),
             )
     except (FolderError, QuestionError) as problem:
         refuse([str(problem)])

@@ -211,7 +211,8 @@ def history_svg(tuned: Tuned) -> Markup:
     with style():
         figure = Figure(figsize=HISTORY)
         history(figure.add_axes((0.1, 0.22, 0.87, 0.72)), tuned)
-        return inline_svg(figure, "history", f"from {1e4 * tuned.volumes[0]:.3g} to {1e4 * tuned.volumes[-1]:.3g}")
+        first, last = (100 ** len(tuned.question.goals) * volume for volume in (tuned.volumes[0], tuned.volumes[-1]))
+        return inline_svg(figure, "history", f"from {first:.3g} to {last:.3g}")
 
 
 def history(axes: Axes, tuned: Tuned) -> None:
