@@ -170,3 +170,15 @@ def test_recorders_start_from_zero(world: World) -> None:
     assert not Totals(world, 0).totals.any()
     assert not Expectations(world, DAY).totals.any()
     assert opening(world, 2).day == 0
+
+
+def test_expectations_of_a_few_columns_are_those_of_all(world: World, lived: tuple[Run, Waves]) -> None:
+    _, heard = lived
+    wanted = ["value_cents", "click", "impressions", "stay_ms", EVENTUAL + "buy"]
+    whole, few = Expectations(world, 5 * DAY), Expectations(world, 5 * DAY, wanted)
+    for wave in heard.waves:
+        whole.served(wave)
+        few.served(wave)
+    assert few.columns == tuple(wanted)
+    at = [whole.columns.index(name) for name in wanted]
+    np.testing.assert_array_equal(few.totals, whole.totals[:, at])
