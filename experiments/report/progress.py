@@ -42,6 +42,9 @@ class Silent:
         """Nothing."""
 
 
+MANY = ("trials", "replay")  # stages of so many tasks that what a batch came to is said instead
+
+
 class Live:
     """A few lines that follow the run on a terminal."""
 
@@ -68,7 +71,8 @@ class Live:
             self._running[task.key] = (task, self._running[task.key][1], event)
         elif event.kind == "done":
             _, since, last = self._running.pop(task.key)
-            self._say(task, time.monotonic() - since, last)
+            if task.stage not in MANY:
+                self._say(task, time.monotonic() - since, last)
 
     def announce(self, stage: str) -> None:
         self._console.print(f"[dim]{self._elapsed()}[/]  {stage}", highlight=False)

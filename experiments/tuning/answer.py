@@ -115,7 +115,7 @@ def _rows(tuned: Tuned) -> list[Row]:
         rows.append(_pick(tuned, f"pick-{k + 1}", trial, numbers(tuned.question, confirmed, k) if confirmed else {}))
     shown = numbers(tuned.question, confirmed, len(rows)) if confirmed else {}
     promised = numbers(tuned.question, tuned.present.measured, 0)  # nobody has picked it: it is as it was measured
-    params = {name: _value(tuned.space.base, key) for name, key in tuned.space.keys.items()}
+    params = tuned.space.as_it_is()
     trial = tuned.present.trial
     feasible = float(tuned.belief.feasible[trial]) if trial >= 0 else math.nan
     return [*rows, Row("present", (), trial, params, promised, shown, feasible, _holds(tuned.question, shown))]
@@ -269,10 +269,3 @@ def _reached(tuned: Tuned, value: float) -> int:
     able = tuned.belief.feasible >= tuned.question.confidence
     there = np.flatnonzero(able & (tuned.belief.found.mean[:, 0] >= value))
     return int(there[0]) + 1 if len(there) else 0
-
-
-def _value(base: Mapping[str, Any], key: str) -> Any:
-    here: Any = base
-    for step in key.split("."):
-        here = here[int(step)] if isinstance(here, list) else here[step]
-    return here

@@ -41,10 +41,14 @@ class Space:
         """The arm with a setting."""
         return serving(self.base, {self.keys[name]: value for name, value in params.items()})
 
+    def as_it_is(self) -> dict[str, Any]:
+        """What the spec sets the parameters to that have a say there, whether or not it lies in their ranges."""
+        found = {name: _at(self.base, key) for name, key in self.keys.items()}
+        return {name: found[name] for name in self.active(found)}
+
     def present(self) -> dict[str, Any] | None:
         """The setting of the spec; nothing where a parameter lies outside its range or is not set."""
-        found = {name: _at(self.base, key) for name, key in self.keys.items()}
-        found = {name: found[name] for name in self.active(found)}
+        found = self.as_it_is()
         inside = all(_inside(self.parameters[name], value) for name, value in found.items())
         return found if inside else None
 

@@ -143,6 +143,16 @@ def test_a_goal_that_nothing_moves_is_refused(tmp_path: Path) -> None:
         tuned(spec(still, world="users: 600, markets: 1, dynamics: false"), tmp_path / "run")
 
 
+def test_a_present_setting_outside_the_ranges_is_told_and_no_trial(tmp_path: Path) -> None:
+    given = spec(TUNE.replace("alpha: [0, 2]", "alpha: [1.5, 2]").replace("trials: 8", "trials: 4"))
+    found = tuned(given, tmp_path / "run")
+    assert found.present.trial == -1
+    assert all(params["alpha"] >= 1.5 for params in found.trials)
+    row = answer_of(found).rows[-1]
+    assert (row.name, row.params["alpha"]) == ("present", 1)
+    assert any("outside the ranges" in note for note in found.notes)
+
+
 def test_a_parameter_of_training_is_a_fit_for_every_value(tmp_path: Path) -> None:
     fits = TUNE.replace("{alpha: [0, 2], c: [-1, 1]}", "{epochs: {low: 1, high: 2, integer: true}, c: [-1, 1]}")
     found = tuned(spec(fits.replace("trials: 8", "trials: 4")), tmp_path / "run")
