@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from experiments.commands.exits import refuse
+from experiments.commands.exits import INTERRUPTED, fail, refuse
 from experiments.spec import Experiment, SpecError, load_experiment
 
 if TYPE_CHECKING:
@@ -60,3 +61,31 @@ def shown_progress(quiet: bool = False) -> AbstractProgress:
     from experiments.report.progress import Live, Silent
 
     return Silent() if quiet or not sys.stderr.isatty() else Live()
+
+
+@contextmanager
+def ending_well(folder: Path, kept: str, cure: str = "", refused: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Let a command that works in a folder end with a line and its exit code, whatever happens.
+
+    Args:
+        kept: what is said of an interrupt, after "interrupted; ". cure: what a failed task's line ends with, after how
+            to continue. refused: errors besides those of the folder that are the input's.
+    """
+    from experiments.executors import TaskError
+    from experiments.store import FolderError
+
+    wrong: tuple[type[Exception], ...] = (FolderError, *refused)
+    try:
+        yield
+    except wrong as problem:
+        refuse([str(problem)])
+    except TaskError as problem:
+        fail(f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue{cure}")
+    except OSError as problem:
+        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
+    except KeyboardInterrupt:
+        click.echo(f"\ninterrupted; {kept}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+ANEW = ", or, once something is mended, with --force to start anew"  # the cure where there is --force

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.commands.asked import about_a_run, experiment_of, folder_of, shown_progress
-from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
+from experiments.commands.asked import about_a_run, ending_well, experiment_of, folder_of, shown_progress
+from experiments.commands.exits import invoked_as, refuse
 from experiments.spec import Experiment
 
 if TYPE_CHECKING:
@@ -107,24 +107,14 @@ def _refuse_what_cannot_be_planned(experiment: Experiment) -> None:
 def _perform(
     experiment: Experiment, folder: Path, workers: int, power: float, asked: dict[str, float]
 ) -> ExperimentPlan:
-    from experiments.executors import TaskError
     from experiments.planning import plan_test
-    from experiments.store import FolderError
     from experiments.warmup_curves import warmed_up
 
-    try:
+    kept = f"finished steps are kept in {folder}; run the same command to continue"
+    with ending_well(folder, kept):
         with shown_progress() as progress:
             curves = warmed_up(experiment, folder, workers, progress.hear)
         return plan_test(experiment, curves, power, asked)
-    except FolderError as problem:
-        refuse([str(problem)])
-    except TaskError as problem:
-        fail(f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue")
-    except OSError as problem:
-        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
-    except KeyboardInterrupt:
-        click.echo(f"\ninterrupted; finished steps are kept in {folder}; run the same command to continue", err=True)
-        raise SystemExit(INTERRUPTED) from None
 
 
 def _run_of_this() -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.commands.asked import experiment_of, shown_progress
-from experiments.commands.exits import INTERRUPTED, fail, refuse
+from experiments.commands.asked import ending_well, experiment_of, shown_progress
+from experiments.commands.exits import refuse
 from experiments.spec import Experiment
 
 if TYPE_CHECKING:
@@ -43,29 +43,24 @@ def _perform(experiment: Experiment, folder: Path, workers: int) -> Rehearsal:
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
-    from experiments.executors import Crew, TaskError
-    from experiments.store import FolderError, RunFolder, write_text
+    from experiments.executors import Crew
+    from experiments.store import RunFolder, write_text
     from experiments.tuning.question import QuestionError
     from experiments.tuning.rehearsal import rehearse
     from experiments.tuning.tune import tune_identity
 
-    run = RunFolder(folder)
-    try:
-        with shown_progress() as progress, run.claimed(tune_identity(experiment), False), threadpool_limits(1):
-            with Crew(run, workers, progress.hear) as crew:
-                found = rehearse(experiment, run, crew, progress.announce)
-            rows = [_row(found, row) for row in found.rows]
-            write_text(folder / TABLE, pd.DataFrame(rows).to_csv(index=False))
-            return found
-    except (FolderError, QuestionError) as problem:
-        refuse([str(problem)])
-    except TaskError as problem:
-        fail(f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue")
-    except OSError as problem:
-        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
-    except KeyboardInterrupt:
-        click.echo(f"\ninterrupted; finished steps are kept in {folder}; the same command continues", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    run, kept = RunFolder(folder), f"finished steps are kept in {folder}; the same command continues"
+    with (
+        ending_well(folder, kept, refused=(QuestionError,)),
+        shown_progress() as progress,
+        run.claimed(tune_identity(experiment), False),
+        threadpool_limits(1),
+    ):
+        with Crew(run, workers, progress.hear) as crew:
+            found = rehearse(experiment, run, crew, progress.announce)
+        rows = [_row(found, row) for row in found.rows]
+        write_text(folder / TABLE, pd.DataFrame(rows).to_csv(index=False))
+        return found
 
 
 def _row(found: Rehearsal, row: Judged) -> dict[str, object]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.commands.asked import about_a_run, experiment_of, folder_of, shown_progress
-from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
+from experiments.commands.asked import ANEW, about_a_run, ending_well, experiment_of, folder_of, shown_progress
+from experiments.commands.exits import invoked_as, refuse
 from experiments.spec import Experiment
 
 if TYPE_CHECKING:
@@ -56,29 +56,13 @@ def command(
 
 
 def _perform(experiment: Experiment, folder: Path, *, workers: int, force: bool, quiet: bool, as_json: bool) -> None:
-    from experiments.executors import TaskError
     from experiments.report.subject import subject_of
     from experiments.report.terminal import show
     from experiments.run import run
-    from experiments.store import FolderError
 
-    try:
-        with shown_progress(quiet) as progress:
-            done = run(
-                experiment, folder, workers=workers, force=force, listen=progress.hear, announce=progress.announce
-            )
-    except FolderError as problem:
-        refuse([str(problem)])
-    except TaskError as problem:
-        fail(
-            f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue, "
-            "or, once something is mended, with --force to start anew"
-        )
-    except OSError as problem:
-        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
-    except KeyboardInterrupt:
-        click.echo(f"\ninterrupted; finished steps are kept in {folder}. To continue: {_same_command()}", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    kept = f"finished steps are kept in {folder}. To continue: {_same_command()}"
+    with ending_well(folder, kept, ANEW), shown_progress(quiet) as progress:
+        done = run(experiment, folder, workers=workers, force=force, listen=progress.hear, announce=progress.announce)
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **done.results.to_dict()}, indent=1))
         return

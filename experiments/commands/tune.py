@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.commands.asked import about_a_run, experiment_of, shown_progress
-from experiments.commands.exits import INTERRUPTED, fail, invoked_as, refuse
+from experiments.commands.asked import ANEW, about_a_run, ending_well, experiment_of, shown_progress
+from experiments.commands.exits import invoked_as, refuse
 from experiments.sections.tune import MOST_TRIALS, SAMPLERS
 from experiments.spec import Experiment
 
@@ -63,39 +63,24 @@ def command(
 def _perform(
     experiment: Experiment, folder: Path, workers: int, log: Path | None, *, force: bool, quiet: bool
 ) -> Tuned:
-    from experiments.executors import TaskError
-    from experiments.store import FolderError, RunFolder
+    from experiments.store import RunFolder
     from experiments.tuning.question import QuestionError
     from experiments.tuning.tune import tune
 
     assert experiment.tune is not None
     points = 100.0 ** len(experiment.tune.maximise or experiment.metrics.goals)  # points, or points times points
-    try:
-        with shown_progress(quiet) as progress:
-            return tune(
-                experiment,
-                folder,
-                workers=workers,
-                force=force,
-                listen=progress.hear,
-                source=None if log is None else RunFolder(log),
-                announce=lambda n, of, volume: progress.announce(
-                    f"{n} of {of} trials, hypervolume {points * volume:.3g}"
-                ),
-            )
-    except (FolderError, QuestionError) as problem:
-        refuse([str(problem)])
-    except TaskError as problem:
-        fail(
-            f"{problem}\nwhat was finished is kept in {folder}; run the same command again to continue, "
-            "or, once something is mended, with --force to start anew"
+    again = shlex.join([invoked_as(), *(a for a in sys.argv[1:] if a != "--force")])
+    kept = f"finished trials are kept in {folder}. To continue: {again}"
+    with ending_well(folder, kept, ANEW, (QuestionError,)), shown_progress(quiet) as progress:
+        return tune(
+            experiment,
+            folder,
+            workers=workers,
+            force=force,
+            listen=progress.hear,
+            source=None if log is None else RunFolder(log),
+            announce=lambda n, of, volume: progress.announce(f"{n} of {of} trials, hypervolume {points * volume:.3g}"),
         )
-    except OSError as problem:
-        fail(f"{folder}: cannot be written ({problem.strerror or problem}); free some space and run again to continue")
-    except KeyboardInterrupt:
-        again = shlex.join([invoked_as(), *(a for a in sys.argv[1:] if a != "--force")])
-        click.echo(f"\ninterrupted; finished trials are kept in {folder}. To continue: {again}", err=True)
-        raise SystemExit(INTERRUPTED) from None
 
 
 def _show(tuned: Tuned, folder: Path, *, as_json: bool) -> None:

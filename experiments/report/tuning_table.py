@@ -13,7 +13,7 @@ from rich.table import Table
 
 from experiments.tuning.answer import HandRow, Number, Row, Told
 from experiments.tuning.question import Quantity
-from experiments.tuning.study import params_text
+from experiments.tuning.study import params_text, value_text
 from experiments.tuning.tuned import Tuned
 
 
@@ -112,7 +112,7 @@ def front(tuned: Tuned) -> Table:
 
 
 def value(setting: object) -> str:
-    return "" if setting is None else f"{setting:.3g}" if isinstance(setting, float) else escape(str(setting))
+    return "" if setting is None else escape(value_text(setting))
 
 
 def by_hand(tuned: Tuned, rows: Sequence[HandRow]) -> Table:

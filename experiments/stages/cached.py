@@ -26,9 +26,9 @@ class Predictions:
             return policy.predictions(requests)
         day = int(requests.time[0]) // DAY
         known, values = self._days.get(day, (np.zeros(0, dtype=np.int64), {}))
-        missing = np.unique(requests.request[~_among(known, requests.request)], return_index=True)
-        if len(missing[0]):
-            rows = np.flatnonzero(~_among(known, requests.request))[missing[1]]
+        missing = np.flatnonzero(~_among(known, requests.request))
+        if len(missing):
+            rows = missing[np.unique(requests.request[missing], return_index=True)[1]]
             made = {name: _narrow(found) for name, found in policy.predictions(requests.take(rows)).items()}
             known = np.concatenate([known, requests.request[rows]])
             order = np.argsort(known)

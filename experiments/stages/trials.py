@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.metrics import USERS
 from experiments.policy_spec import build_policy
 from experiments.sections.world import WorldSection
 from experiments.stages.cached import Predictions, Remembering
 from experiments.stages.common import STATE, DayCounter, Needs, Progress, load_state, world_section
+from experiments.stages.truth import truth_luck
 from experiments.strangers import supervised
 from policies.base import AbstractPolicy
 from sim import draws
@@ -29,7 +31,6 @@ from sim.served import Recorder
 from sim.world import World
 
 TOTALS_OF_SETTINGS = "settings.npz"
-USERS = "users"  # what a metric per user is divided by: one for everyone, whether they came or not
 
 
 def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progress) -> dict[str, Any]:
@@ -48,13 +49,12 @@ def run(arguments: Mapping[str, Any], needs: Needs, out: Path, progress: Progres
     arms = [_arm(arguments, needs, k) for k in range(n)]
     wanted, sampled = arguments["columns"], arguments["sampled"]
     start, days = state.day, arguments["days"]
-    totals = Totals(world, start * DAY)
-    expected = Expectations(world, (start + days) * DAY, [name for name in wanted if name != USERS])
+    made_of = [name for name in wanted if name != USERS]
+    recorded = Totals(world, start * DAY) if sampled else Expectations(world, (start + days) * DAY, made_of)
     counter = DayCounter(progress, days)
     luck, tick = arguments["seed"]["luck"], DAY  # no user shares anything here: the longer a wave, the cheaper
-    recorders: list[Recorder] = [counter, totals if sampled else expected]
+    recorders: list[Recorder] = [counter, recorded]
     simulate(world, state, start + days, arms, setting_of, luck, recorders, tick)
-    recorded = totals if sampled else expected
     columns = np.stack([_column(recorded, name) for name in wanted], axis=1)
     if arguments["apart"]:
         np.savez(out / TOTALS_OF_SETTINGS, user=rows, setting=setting_of, totals=columns)
@@ -92,7 +92,7 @@ def population_rows(users: Ints, population: Mapping[str, float], seed: int) -> 
 
     Two populations whose stretches do not meet share nobody. [0, share) are the truth users of `truth.users`.
     """
-    luck = draws.uniform(draws.fold(draws.root(seed, "truth users"), users))
+    luck = truth_luck(users, seed)
     rows = np.flatnonzero((population["since"] <= luck) & (luck < population["until"]))
     middle = (population["since"] + population["until"]) / 2
     return rows if len(rows) >= 2 else np.sort(np.argsort(np.abs(luck - middle), kind="stable")[:2])

@@ -118,6 +118,11 @@ def _as_sampled(expected: Expectations, totals: Totals, world: World) -> Floats:
 
 def truth_rows(users: Ints, share: float, seed: int) -> Ints:
     """Rows of the users that live through every arm: a keyed share, at least two; a smaller share is among them."""
-    luck = draws.uniform(draws.fold(draws.root(seed, "truth users"), users))
+    luck = truth_luck(users, seed)
     rows = np.flatnonzero(luck < share)
     return rows if len(rows) >= 2 else np.sort(np.argsort(luck)[:2])
+
+
+def truth_luck(users: Ints, seed: int) -> Floats:
+    """What decides who lives through the truth, or is searched on, or confirms: in [0, 1), shape (n,)."""
+    return draws.uniform(draws.fold(draws.root(seed, "truth users"), users))

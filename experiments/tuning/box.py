@@ -106,14 +106,14 @@ class Box:
     def encode(self, params: Params) -> Floats:
         """The point of a setting, shape (width,); parameters that it lacks lie at the centre."""
         point = np.full(self.width, CENTRE)
-        for name, at in self._columns().items():
+        for name, at in self.columns().items():
             if name in params:
                 point[at] = self.axes[name].encode(params[name])
         return point
 
     def decode(self, point: Floats) -> dict[str, Value]:
         """The setting at a point, shape (width,), with the parameters that are active in it."""
-        params = {name: self.axes[name].decode(point[at]) for name, at in self._columns().items()}
+        params = {name: self.axes[name].decode(point[at]) for name, at in self.columns().items()}
         if self.active is None:
             return params
         has = set(self.active(params))
@@ -122,7 +122,7 @@ class Box:
     def snap(self, points: Floats) -> Floats:
         """Points moved to where their settings lie. Shape (n, width)."""
         snapped = points.copy()
-        for name, at in self._columns().items():
+        for name, at in self.columns().items():
             axis = self.axes[name]
             snapped[:, at] = axis.snap(points[:, at])
         if self.active is None:
@@ -136,11 +136,12 @@ class Box:
             size: sd of the step of a number, in widths of its range.
         """
         moved = points.copy()
-        for name, at in self._columns().items():
+        for name, at in self.columns().items():
             chosen = rng.random((len(points), 1)) < 0.5
             moved[:, at] = np.where(chosen, self.axes[name].moved(points[:, at], size, rng), points[:, at])
         return moved
 
-    def _columns(self) -> dict[str, slice]:
+    def columns(self) -> dict[str, slice]:
+        """Of every parameter, its axes."""
         ends = np.cumsum([axis.width for axis in self.axes.values()]).tolist()
         return {name: slice(end - axis.width, end) for (name, axis), end in zip(self.axes.items(), ends, strict=True)}

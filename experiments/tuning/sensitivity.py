@@ -128,7 +128,7 @@ def _ridge(
     names = [p.name for p in profiles if p.identified and isinstance(box.axes[p.name], Numeric)]
     if len(names) < 2:
         return None
-    columns = [_column(box, name) for name in names]
+    columns = [box.columns()[name].start for name in names]
     centre = box.encode(pick)
     around = np.tile(centre, (64, 1))
     shifts = np.random.default_rng(0).uniform(-0.2, 0.2, (64, len(names)))
@@ -161,12 +161,3 @@ def _slope(process: GaussianProcess, x: Floats, column: int) -> Floats:
     step[column] = 1e-3
     slope: Floats = (process.mean(x + step) - process.mean(x - step)) / 2e-3
     return slope
-
-
-def _column(box: Box, name: str) -> int:
-    start = 0
-    for other, axis in box.axes.items():
-        if other == name:
-            return start
-        start += axis.width
-    raise KeyError(name)

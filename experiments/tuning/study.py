@@ -146,8 +146,9 @@ def _mend(journal: Path) -> None:
 
 def params_text(params: Params) -> str:
     """A setting as it is read: alpha 1, beta 0.6."""
-    return ", ".join(f"{name} {_number(value)}" for name, value in params.items())
+    return ", ".join(f"{name} {value_text(value)}" for name, value in params.items())
 
 
-def _number(value: object) -> str:
+def value_text(value: object) -> str:
+    """A parameter's value as it is read."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
