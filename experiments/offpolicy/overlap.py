@@ -51,8 +51,7 @@ class Overlap:
                 f"cannot tell: the log must speak of at least {least_covered:.0%} of what the target shows, got "
                 f"{self.covered:.0%}; explore more in the log, or ask for a target nearer to it"
             )
-        off = abs(self.mean - 1)
-        if off > NEAR_ONE and off > SURELY * self.mean_se:
+        if surely_off_one(self.mean, self.mean_se):
             return (
                 f"cannot tell: the mean weight must be 1, got {self.mean:.3f} with a standard error of "
                 f"{self.mean_se:.3f}; propensities are wrong, or parts of what the target shows are never in the log"
@@ -68,6 +67,12 @@ class Overlap:
                 f"believes, and the interval may be too narrow"
             )
         return None
+
+
+def surely_off_one(mean: float, se: float) -> bool:
+    """Whether a mean weight, which is 1 if all is well, is off by more than its error and by enough to matter."""
+    off = abs(mean - 1)
+    return off > NEAR_ONE and off > SURELY * se
 
 
 def overlap(slates: Slates, weights: Weights, clip: float) -> Overlap:

@@ -9,14 +9,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from experiments.offpolicy.foreign import ForeignLog
+from experiments.offpolicy.overlap import LEAST_ESS, surely_off_one
 from experiments.tables.reading import TableError
 from sim import draws
 from sim.records import Bools, Floats, Ints
 
 PRIOR = 50.0  # rows: an item at a slot is believed to differ from item x slot once it has about so many
-LEAST_ESS = 200.0
-_SURELY = 4.0  # standard errors of the mean weight
-_NEAR_ONE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,7 @@ class Overlap:
                 f"cannot tell: the effective sample size must be at least {LEAST_ESS:g}, got {self.ess:.1f} of "
                 f"{self.n} rows; log longer, or explore more"
             )
-        off = abs(self.mean - 1)
-        if off > _NEAR_ONE and off > _SURELY * self.mean_se:
+        if surely_off_one(self.mean, self.mean_se):
             return (
                 f"cannot tell: the mean weight must be 1, got {self.mean:.3f} with a standard error of "
                 f"{self.mean_se:.3f}; propensities are wrong, or some of what the target shows is never in the log"
